@@ -1,0 +1,100 @@
+package event
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+)
+
+// Types of the CloudEvents that the processes exchange.
+const (
+	TypeRun    = "io.salvor.run.state.v1"
+	TypeJob    = "io.salvor.job.v1"
+	TypeReport = "io.salvor.report.v1"
+)
+
+// Types of the lifecycle events on EVENTS. Their data is a Lifecycle.
+const (
+	TypeRunCompleted  = "io.salvor.run.completed.v1"
+	TypeRunFailed     = "io.salvor.run.failed.v1"
+	TypeRunCancelled  = "io.salvor.run.cancelled.v1"
+	TypePhaseFailed   = "io.salvor.phase.failed.v1"
+	TypePhaseComplete = "io.salvor.phase.completed.v1"
+)
+
+// Sources of the CloudEvents.
+const (
+	SourceBridge     = "/salvor/bridge"
+	SourceDispatcher = "/salvor/dispatcher"
+	SourceRunner     = "/salvor/runner"
+)
+
+// ExtTraceparent is the extension that carries the W3C trace context.
+const ExtTraceparent = "traceparent"
+
+// Lifecycle is the data of a lifecycle event.
+type Lifecycle struct {
+	UID       string   `json:"uid"`
+	Namespace string   `json:"namespace"`
+	ActionSet string   `json:"actionSet"`
+	State     State    `json:"state"`
+	Action    string   `json:"action,omitempty"`
+	Phase     string   `json:"phase,omitempty"`
+	Failure   *Failure `json:"failure,omitempty"`
+}
+
+// NewRunEvent wraps a run. Its id is the uid and the time of the update.
+func NewRunEvent(source string, r *Run) (cloudevents.Event, error) {
+	return wrap(header{
+		typ: TypeRun, source: source, subject: r.Namespace + "/" + r.Name,
+		id: r.UID + "/" + strconv.FormatInt(r.UpdatedAt.UnixNano(), 10), at: r.UpdatedAt, trace: r.Traceparent,
+	}, r)
+}
+
+// NewJobEvent wraps a job. Its id is the job's key.
+func NewJobEvent(j *Job, at time.Time, traceparent string) (cloudevents.Event, error) {
+	return wrap(header{
+		typ: TypeJob, source: SourceDispatcher, subject: j.Key.Namespace + "/" + j.ActionSet,
+		id: j.Key.String(), at: at, trace: traceparent,
+	}, j)
+}
+
+// NewReportEvent wraps a report. Its id is unique for the kind, the key and the
+// time.
+func NewReportEvent(source string, r *Report, traceparent string) (cloudevents.Event, error) {
+	return wrap(header{
+		typ: TypeReport, source: source, subject: r.Key.Namespace + "/" + r.Key.UID,
+		id: r.Key.String() + "/" + string(r.Kind) + "/" + strconv.FormatInt(r.At.UnixNano(), 10), at: r.At, trace: traceparent,
+	}, r)
+}
+
+// NewLifecycleEvent wraps what happened to a run or a phase; id must be the same
+// when the same thing is told again.
+func NewLifecycleEvent(typ, id string, at time.Time, traceparent string, l *Lifecycle) (cloudevents.Event, error) {
+	return wrap(header{
+		typ: typ, source: SourceDispatcher, subject: l.Namespace + "/" + l.ActionSet, id: id, at: at, trace: traceparent,
+	}, l)
+}
+
+type header struct {
+	typ, source, subject, id, trace string
+	at                              time.Time
+}
+
+func wrap(h header, data any) (cloudevents.Event, error) {
+	e := cloudevents.NewEvent()
+	e.SetType(h.typ)
+	e.SetSource(h.source)
+	e.SetSubject(h.subject)
+	e.SetID(h.id)
+	e.SetTime(h.at.UTC())
+	if h.trace != "" {
+		e.SetExtension(ExtTraceparent, h.trace)
+	}
+	if err := e.SetData(cloudevents.ApplicationJSON, data); err != nil {
+		return e, fmt.Errorf("encode %s %s: %w", h.typ, h.id, err)
+	}
+	return e, nil
+}

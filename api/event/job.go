@@ -1,0 +1,92 @@
+package event
+
+import (
+	"time"
+
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+)
+
+// PhaseKind tells the ordered phases of an action from the others.
+type PhaseKind string
+
+// The kinds of phase.
+const (
+	// KindCore is one of Action.Phases.
+	KindCore PhaseKind = "core"
+	// KindDefer is Action.DeferPhase.
+	KindDefer PhaseKind = "defer"
+	// KindRender is Action.Render: no function, only the output artifacts.
+	KindRender PhaseKind = "render"
+)
+
+// Key names one attempt of one phase of one action of one run. It is the
+// identity of the job, its claim, its pod and its reports.
+type Key struct {
+	// UID of the run.
+	UID string `json:"uid"`
+	// Namespace of the ActionSet.
+	Namespace string `json:"namespace"`
+	// Action is an index into Run.Actions.
+	Action int       `json:"action"`
+	Kind   PhaseKind `json:"kind"`
+	// Phase is an index into Action.Phases; 0 for the other kinds.
+	Phase int `json:"phase"`
+	// Attempt counts from 1.
+	Attempt int `json:"attempt"`
+}
+
+// Job asks a runner for one attempt of one phase. It carries references only:
+// the runner reads the run, renders and executes.
+type Job struct {
+	Key Key `json:"key"`
+	// ActionSet is the name of the ActionSet, for logs.
+	ActionSet string `json:"actionSet"`
+	// PhaseName and Func are for logs and metrics.
+	PhaseName string `json:"phaseName,omitempty"`
+	Func      string `json:"func,omitempty"`
+	// RenderArtifacts asks for the action's output artifacts after the phase:
+	// it is the last one and all before it ended well.
+	RenderArtifacts bool `json:"renderArtifacts,omitempty"`
+}
+
+// ReportKind says what a report tells.
+type ReportKind string
+
+// The kinds of report. Runners send all but ReportCancel, which the bridge sends.
+const (
+	// ReportProgress: the phase still runs.
+	ReportProgress ReportKind = "progress"
+	// ReportSucceeded: the phase ended well; Output and Artifacts are set.
+	ReportSucceeded ReportKind = "succeeded"
+	// ReportFailed: the phase ended with Failure.
+	ReportFailed ReportKind = "failed"
+	// ReportCancelled: the phase was stopped because the run is cancelled.
+	ReportCancelled ReportKind = "cancelled"
+	// ReportCancel asks for the end of the run. Only UID, Namespace and Reason
+	// count.
+	ReportCancel ReportKind = "cancel"
+)
+
+// Report tells the dispatcher what became of a job, or asks for a cancel.
+type Report struct {
+	Kind ReportKind `json:"kind"`
+	Key  Key        `json:"key"`
+	At   time.Time  `json:"at"`
+	// Output is a JSON object; nil when the phase published nothing.
+	Output *Payload `json:"output,omitempty"`
+	// Excerpt is set when Output is not inline.
+	Excerpt map[string]any `json:"excerpt,omitempty"`
+	// Artifacts, when the job asked for them.
+	Artifacts map[string]kanister.Artifact `json:"artifacts,omitempty"`
+	// ArtifactsFailure: the phase ended well, but its artifacts could not be
+	// rendered.
+	ArtifactsFailure *Failure                `json:"artifactsFailure,omitempty"`
+	Failure          *Failure                `json:"failure,omitempty"`
+	Progress         *kanister.PhaseProgress `json:"progress,omitempty"`
+	// Pod as namespace/name, for logs.
+	Pod string `json:"pod,omitempty"`
+	// Runner that reports, for logs.
+	Runner string `json:"runner,omitempty"`
+	// Reason of a ReportCancel, in words.
+	Reason string `json:"reason,omitempty"`
+}

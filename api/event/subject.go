@@ -1,0 +1,137 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+)
+
+// Names of the streams and buckets.
+const (
+	StreamEvents  = "EVENTS"
+	StreamRuns    = "RUNS"
+	StreamJobs    = "JOBS"
+	StreamReports = "REPORTS"
+	BucketLeases  = "LEASES"
+	BucketBlobs   = "BLOBS"
+)
+
+// Prefixes of the subjects.
+const (
+	prefixEvents  = "salvor.events."
+	prefixRuns    = "salvor.runs."
+	prefixJobs    = "salvor.jobs."
+	prefixReports = "salvor.reports."
+)
+
+// Shards is the number of shards that namespaces are hashed to. It is part of
+// the contract: changing it moves runs to other subjects.
+const Shards = 16
+
+// DefaultPool is the pool of runners that takes jobs which name no other.
+const DefaultPool = "default"
+
+// Shard returns the shard of a namespace, from 0 to Shards-1.
+func Shard(namespace string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(namespace)) // never fails
+	return int(h.Sum32() % Shards)
+}
+
+// RunSubject is where the run's state lies on RUNS.
+func RunSubject(namespace, uid string) string {
+	return prefixRuns + strconv.Itoa(Shard(namespace)) + "." + token(namespace) + "." + token(uid)
+}
+
+// RunSubjects matches every run.
+func RunSubjects() string { return prefixRuns + ">" }
+
+// ReportSubject is where reports on the run go.
+func ReportSubject(namespace, uid string) string {
+	return prefixReports + strconv.Itoa(Shard(namespace)) + "." + token(namespace) + "." + token(uid)
+}
+
+// ReportSubjects matches every report.
+func ReportSubjects() string { return prefixReports + ">" }
+
+// JobSubject is the subject of a job in a pool.
+func JobSubject(pool string, k Key) string {
+	return prefixJobs + token(pool) + "." + token(k.Namespace) + "." + k.String()
+}
+
+// JobSubjects matches every job of a pool; an empty pool matches all pools.
+func JobSubjects(pool string) string {
+	if pool == "" {
+		return prefixJobs + ">"
+	}
+	return prefixJobs + token(pool) + ".>"
+}
+
+// EventSubject is where a CloudEvent of a type goes on EVENTS. A namespace that
+// is not known is "_".
+func EventSubject(namespace, ceType string) string {
+	if namespace == "" {
+		namespace = "_"
+	}
+	tokens := strings.Split(ceType, ".")
+	for i := range tokens {
+		tokens[i] = token(tokens[i])
+	}
+	return prefixEvents + token(namespace) + "." + strings.Join(tokens, ".")
+}
+
+// EventSubjects matches every event.
+func EventSubjects() string { return prefixEvents + ">" }
+
+// String is the key as four subject tokens: uid, action, phase, attempt. It is
+// unique in a cluster, and names claims and message ids.
+func (k Key) String() string {
+	return fmt.Sprintf("%s.%d.%s.%d", token(k.UID), k.Action, k.phaseToken(), k.Attempt)
+}
+
+// PodName is the name of the pod of this attempt: a label of at most 63
+// characters, the same whoever computes it.
+func (k Key) PodName() string {
+	sum := sha256.Sum256([]byte(k.String()))
+	return "salvor-" + strings.ToLower(token(k.UID))[:min(len(k.UID), 8)] + "-" +
+		strconv.Itoa(k.Action) + k.phaseToken() + "-" + strconv.Itoa(k.Attempt) + "-" + hex.EncodeToString(sum[:5])
+}
+
+func (k Key) phaseToken() string {
+	switch k.Kind {
+	case KindCore:
+		return "p" + strconv.Itoa(k.Phase)
+	case KindDefer:
+		return "defer"
+	case KindRender:
+		return "render"
+	}
+	return "unknown"
+}
+
+// ClaimKey is the key in LEASES of the claim on a job.
+func ClaimKey(k Key) string { return "claim." + k.String() }
+
+// StartedKey is the key in LEASES that says that a function which may run only
+// once has been started for this attempt.
+func StartedKey(k Key) string { return "started." + k.String() }
+
+// CancelKey is the key in LEASES that tells runners that a run is cancelled.
+func CancelKey(uid string) string { return "cancel." + token(uid) }
+
+// token makes s fit for one token of a subject: what NATS gives a meaning to,
+// and what is not printable ASCII, becomes an underscore.
+func token(s string) string {
+	if s == "" {
+		return "_"
+	}
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' || r == '.' || r == '*' || r == '>' {
+			return '_'
+		}
+		return r
+	}, s)
+}

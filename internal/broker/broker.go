@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Options of the embedded server.
+type Options struct {
+	// StoreDir is the data directory. Required.
+	StoreDir string
+	// MaxStore bounds what JetStream may write, in bytes. 0 means the server's
+	// default, three quarters of the disk.
+	MaxStore int64
+	Host string
+	Port int
+	// NoSync leaves syncing to the operating system. For tests only.
+	NoSync bool
+}
+
+// Broker is a running server.
+type Broker struct {
+	server *server.Server
+}
+
+// readyTimeout bounds the wait for the server's recovery of its store.
+const readyTimeout = 60 * time.Second
+
+// Start starts the server and waits until it is ready.
+func Start(ctx context.Context, o Options) (*Broker, error) {
+	if o.StoreDir == "" {
+		return nil, errors.New("broker: the data directory is not set; pass --data-dir")
+	}
+	options := &server.Options{
+		ServerName:        "salvor",
+		JetStream:         true,
+		StoreDir:          o.StoreDir,
+		JetStreamMaxStore: o.MaxStore,
+		SyncAlways:        !o.NoSync,
+		DontListen:        o.Port == 0,
+		Host:              o.Host,
+		Port:              o.Port,
+		NoSigs:            true,
+		NoLog:             true,
+		MaxPayload:        1 << 20,
+	}
+	s, err := server.NewServer(options)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	s.Start()
+	deadline := readyTimeout
+	if at, ok := ctx.Deadline(); ok {
+		deadline = min(deadline, time.Until(at)) //nolint:forbidigo // converts a deadline to the server's form
+	}
+	if !s.ReadyForConnections(deadline) || !s.JetStreamEnabled() {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("broker: the server did not become ready within %s; is %s writable and not in use by another process?", deadline, o.StoreDir)
+	}
+	return &Broker{server: s}, nil
+}
+
+// Connect connects to the server inside this process.
+func (b *Broker) Connect(opts ...nats.Option) (*nats.Conn, error) {
+	nc, err := nats.Connect(b.server.ClientURL(), append([]nats.Option{nats.InProcessServer(b.server)}, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the embedded broker: %w", err)
+	}
+	return nc, nil
+}
+
+// URL is the address for clients outside the process.
+func (b *Broker) URL() string { return b.server.ClientURL() }
+
+// Stop stops the server and waits until its store is closed.
+func (b *Broker) Stop() {
+	b.server.Shutdown()
+	b.server.WaitForShutdown()
+}

@@ -1,0 +1,89 @@
+package natstest
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/salvor-io/salvor/internal/broker"
+	"github.com/salvor-io/salvor/internal/stream"
+)
+
+// Start runs one server with its store in a directory of the test and returns a
+// JetStream client, with the streams in place. All ends with the test.
+func Start(t testing.TB) jetstream.JetStream {
+	t.Helper()
+	return StartIn(t, t.TempDir())
+}
+
+// StartIn is Start on a store that may exist already.
+func StartIn(t testing.TB, dir string) jetstream.JetStream {
+	t.Helper()
+	b, err := broker.Start(t.Context(), broker.Options{StoreDir: dir, NoSync: true})
+	require.NoError(t, err)
+	t.Cleanup(b.Stop)
+	nc, err := b.Connect()
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	require.NoError(t, stream.Ensure(t.Context(), js, stream.DefaultSettings()))
+	return js
+}
+
+// Cluster runs three servers that replicate every stream three times, and
+// returns a client of one of them.
+func Cluster(t testing.TB) jetstream.JetStream {
+	t.Helper()
+	const size = 3
+	ports := freePorts(t, size)
+	routes := make([]string, size)
+	for i, port := range ports {
+		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", port)
+	}
+	servers := make([]*server.Server, size)
+	for i, port := range ports {
+		s, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true,
+			StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port},
+			Routes:  server.RoutesFromStr(routes[0] + "," + routes[1] + "," + routes[2]),
+		})
+		require.NoError(t, err)
+		s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		servers[i] = s
+	}
+	nc, err := nats.Connect(servers[0].ClientURL(), nats.RetryOnFailedConnect(true))
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	settings := stream.DefaultSettings()
+	settings.Replicas = size
+	require.Eventually(t, func() bool { return stream.Ensure(t.Context(), js, settings) == nil },
+		time.Minute, 100*time.Millisecond, "the cluster found no leader")
+	return js
+}
+
+// freePorts returns ports that were free a moment ago.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, 0, n)
+	for range n {
+		var config net.ListenConfig
+		l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, l.Close()) }()
+		addr, ok := l.Addr().(*net.TCPAddr)
+		require.True(t, ok)
+		ports = append(ports, addr.Port)
+	}
+	return ports
+}

@@ -1,0 +1,110 @@
+package stream
+
+import (
+	"fmt"
+	"strings"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/cloudevents/sdk-go/v2/types"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	headerPrefix      = "ce-"
+	headerContentType = "content-type"
+)
+
+// Encode writes an event in the binary content mode of the CloudEvents NATS
+// protocol binding: attributes as ce- headers, data as the payload. Headers that
+// NATS itself gives a meaning to cannot be produced: an attribute name is
+// lower-case letters and digits only.
+func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
+	if err := e.Validate(); err != nil {
+		return nil, fmt.Errorf("event %q is not a valid CloudEvent: %w", e.ID(), err)
+	}
+	msg := nats.NewMsg(subject)
+	msg.Data = e.Data()
+	set := func(name, value string) {
+		if value != "" {
+			msg.Header[headerPrefix+name] = []string{value}
+		}
+	}
+	set("specversion", e.SpecVersion())
+	set("id", e.ID())
+	set("source", e.Source())
+	set("type", e.Type())
+	set("subject", e.Subject())
+	set("dataschema", e.DataSchema())
+	if !e.Time().IsZero() {
+		set("time", types.FormatTime(e.Time()))
+	}
+	for name, value := range e.Extensions() {
+		text, err := types.Format(value)
+		if err != nil {
+			return nil, fmt.Errorf("event %q: extension %s: %w", e.ID(), name, err)
+		}
+		set(name, text)
+	}
+	if e.DataContentType() != "" {
+		msg.Header[headerContentType] = []string{e.DataContentType()}
+	}
+	return msg, nil
+}
+
+// Decode reads what Encode wrote. Headers that are not CloudEvents attributes
+// are left aside.
+func Decode(h nats.Header, data []byte) (cloudevents.Event, error) {
+	e := cloudevents.NewEvent(first(h, headerPrefix+"specversion"))
+	for name, values := range h {
+		lower := strings.ToLower(name)
+		attribute, ok := strings.CutPrefix(lower, headerPrefix)
+		if !ok || len(values) == 0 {
+			continue
+		}
+		if err := setAttribute(&e, attribute, values[0]); err != nil {
+			return e, fmt.Errorf("attribute %s: %w", attribute, err)
+		}
+	}
+	if contentType := first(h, headerContentType); contentType != "" {
+		e.SetDataContentType(contentType)
+	}
+	e.DataEncoded = data
+	if err := e.Validate(); err != nil {
+		return e, fmt.Errorf("message is not a valid CloudEvent: %w", err)
+	}
+	return e, nil
+}
+
+func setAttribute(e *cloudevents.Event, attribute, value string) error {
+	switch attribute {
+	case "specversion":
+	case "id":
+		e.SetID(value)
+	case "source":
+		e.SetSource(value)
+	case "type":
+		e.SetType(value)
+	case "subject":
+		e.SetSubject(value)
+	case "dataschema":
+		e.SetDataSchema(value)
+	case "time":
+		at, err := types.ParseTime(value)
+		if err != nil {
+			return fmt.Errorf("not a time: %w", err)
+		}
+		e.SetTime(at)
+	default:
+		e.SetExtension(attribute, value)
+	}
+	return nil
+}
+
+func first(h nats.Header, name string) string {
+	for key, values := range h {
+		if strings.EqualFold(key, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,201 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/nats-io/nats.go/jetstream"
+	"k8s.io/utils/clock"
+
+	"github.com/salvor-io/salvor/api/event"
+)
+
+// Jobs is the work queue of the runners.
+type Jobs struct {
+	js    jetstream.JetStream
+	clock clock.PassiveClock
+}
+
+// NewJobs returns the queue.
+func NewJobs(js jetstream.JetStream, c clock.PassiveClock) *Jobs {
+	return &Jobs{js: js, clock: c}
+}
+
+// Publish queues a job in a pool. If a job with its key is queued or being
+// worked on, nothing is queued and ErrExists is returned.
+func (q *Jobs) Publish(ctx context.Context, pool string, job *event.Job, traceparent string) error {
+	e, err := event.NewJobEvent(job, q.clock.Now(), traceparent)
+	if err != nil {
+		return fmt.Errorf("job %s: %w", job.Key, err)
+	}
+	msg, err := Encode(event.JobSubject(pool, job.Key), e)
+	if err != nil {
+		return fmt.Errorf("job %s: %w", job.Key, err)
+	}
+	// No message id: the window would refuse a job that has to be queued again
+	// because its runner is gone. One message per subject is the real guard.
+	_, err = q.js.PublishMsg(ctx, msg)
+	if hasCode(err, codeStoreFailed) {
+		return fmt.Errorf("job %s: %w", job.Key, ErrExists)
+	}
+	if err != nil {
+		return fmt.Errorf("queue job %s: %w", job.Key, err)
+	}
+	return nil
+}
+
+// Consumer returns the pool's consumer; all runners of the pool share it.
+// ackWait is how long a job stays with a runner that sends no InProgress.
+func (q *Jobs) Consumer(ctx context.Context, pool string, ackWait time.Duration) (jetstream.Consumer, error) {
+	c, err := q.js.CreateOrUpdateConsumer(ctx, event.StreamJobs, jetstream.ConsumerConfig{
+		Durable:       "runners-" + pool,
+		FilterSubject: event.JobSubjects(pool),
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: -1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer of pool %s on %s: %w", pool, event.StreamJobs, err)
+	}
+	return c, nil
+}
+
+// DecodeJob reads a job from a message of JOBS, with its trace context.
+func DecodeJob(msg jetstream.Msg) (*event.Job, string, error) {
+	var job event.Job
+	trace, err := decodeInto(msg, event.TypeJob, &job)
+	return &job, trace, err
+}
+
+// Reports is the work queue towards the dispatcher.
+type Reports struct {
+	js     jetstream.JetStream
+	source string
+}
+
+// NewReports returns the queue; source is the CloudEvents source it writes as.
+func NewReports(js jetstream.JetStream, source string) *Reports {
+	return &Reports{js: js, source: source}
+}
+
+// Publish queues a report. Publishing the same report again is harmless.
+func (q *Reports) Publish(ctx context.Context, r *event.Report, traceparent string) error {
+	e, err := event.NewReportEvent(q.source, r, traceparent)
+	if err != nil {
+		return fmt.Errorf("report on %s: %w", r.Key, err)
+	}
+	msg, err := Encode(event.ReportSubject(r.Key.Namespace, r.Key.UID), e)
+	if err != nil {
+		return fmt.Errorf("report on %s: %w", r.Key, err)
+	}
+	if _, err := q.js.PublishMsg(ctx, msg, jetstream.WithMsgID(e.ID())); err != nil {
+		return fmt.Errorf("queue report on %s: %w", r.Key, err)
+	}
+	return nil
+}
+
+// Consumer returns the dispatchers' consumer.
+func (q *Reports) Consumer(ctx context.Context, ackWait time.Duration) (jetstream.Consumer, error) {
+	c, err := q.js.CreateOrUpdateConsumer(ctx, event.StreamReports, jetstream.ConsumerConfig{
+		Durable:       "dispatchers",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: -1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer on %s: %w", event.StreamReports, err)
+	}
+	return c, nil
+}
+
+// DecodeReport reads a report from a message of REPORTS, with its trace context.
+func DecodeReport(msg jetstream.Msg) (*event.Report, string, error) {
+	var report event.Report
+	trace, err := decodeInto(msg, event.TypeReport, &report)
+	return &report, trace, err
+}
+
+// Events is the stream of CloudEvents from outside and about runs.
+type Events struct {
+	js jetstream.JetStream
+}
+
+// NewEvents returns the stream.
+func NewEvents(js jetstream.JetStream) *Events { return &Events{js: js} }
+
+// Publish stores an event and returns once it is durable. duplicate says that
+// an event with the same namespace, source and id was stored a short while ago.
+// If the stream has no room, ErrFull is returned.
+func (s *Events) Publish(ctx context.Context, namespace string, e cloudevents.Event) (duplicate bool, err error) {
+	msg, err := Encode(event.EventSubject(namespace, e.Type()), e)
+	if err != nil {
+		return false, err
+	}
+	// Ids are stream-wide: without the namespace one tenant could make another's
+	// event vanish as a duplicate.
+	id := namespace + "\x1f" + e.Source() + "\x1f" + e.ID()
+	ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(hash(id)))
+	if hasCode(err, codeStoreFailed) {
+		return false, fmt.Errorf("event %s: %w", e.ID(), ErrFull)
+	}
+	if err != nil {
+		return false, fmt.Errorf("store event %s: %w", e.ID(), err)
+	}
+	return ack.Duplicate, nil
+}
+
+// Consumer returns a durable consumer of all events, for one kind of reader.
+func (s *Events) Consumer(ctx context.Context, name string, ackWait time.Duration) (jetstream.Consumer, error) {
+	c, err := s.js.CreateOrUpdateConsumer(ctx, event.StreamEvents, jetstream.ConsumerConfig{
+		Durable:       name,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: 1000,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s on %s: %w", name, event.StreamEvents, err)
+	}
+	return c, nil
+}
+
+func decodeInto(msg jetstream.Msg, typ string, into any) (traceparent string, err error) {
+	e, err := Decode(msg.Headers(), msg.Data())
+	if err != nil {
+		return "", err
+	}
+	if e.Type() != typ {
+		return "", fmt.Errorf("event type is %s, want %s", e.Type(), typ)
+	}
+	if err := e.DataAs(into); err != nil {
+		return "", fmt.Errorf("decode %s: %w", typ, err)
+	}
+	traceparent, _ = e.Extensions()[event.ExtTraceparent].(string) //nolint:errcheck // absent is empty
+	return traceparent, nil
+}
+
+// RunLoop consumes messages until ctx ends, calling handle for each; handle
+// acknowledges. It returns nil when ctx ends.
+func RunLoop(ctx context.Context, c jetstream.Consumer, handle func(context.Context, jetstream.Msg)) error {
+	messages, err := c.Messages()
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	for {
+		msg, err := messages.Next()
+		if ctx.Err() != nil || errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("consume: %w", err)
+		}
+		handle(ctx, msg)
+	}
+}

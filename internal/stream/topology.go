@@ -1,0 +1,116 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/salvor-io/salvor/api/event"
+)
+
+// Settings of the streams. The zero value is not valid; use DefaultSettings.
+type Settings struct {
+	// Replicas of every stream: 1 for a single server, 3 or 5 for a cluster.
+	Replicas int
+	// EventsMaxAge is how long EVENTS keeps an event. Default 72 h.
+	EventsMaxAge time.Duration
+	// EventsMaxBytes bounds EVENTS; a full stream refuses, it never drops.
+	// Default 1 GiB.
+	EventsMaxBytes int64
+	// MaxMsgSize bounds one message, in bytes. Default 1 MiB - 64 KiB, so that
+	// headers fit below the server's max_payload.
+	MaxMsgSize int32
+}
+
+// DefaultSettings are the settings of a single server.
+func DefaultSettings() Settings {
+	return Settings{
+		Replicas:       1,
+		EventsMaxAge:   72 * time.Hour,
+		EventsMaxBytes: 1 << 30,
+		MaxMsgSize:     1<<20 - 64<<10,
+	}
+}
+
+// duplicates is the window of the fast path of deduplication.
+const duplicates = 10 * time.Minute
+
+// Ensure creates the streams and buckets, or updates them to the settings.
+func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
+	for _, config := range s.streams() {
+		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+			return fmt.Errorf("create or update stream %s with %d replicas: %w", config.Name, s.Replicas, err)
+		}
+	}
+	if _, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:         event.BucketLeases,
+		Description:    "claims on jobs, cancel marks, started marks",
+		History:        1,
+		Replicas:       s.Replicas,
+		LimitMarkerTTL: time.Minute,
+	}); err != nil {
+		return fmt.Errorf("create or update bucket %s: %w", event.BucketLeases, err)
+	}
+	if _, err := js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
+		Bucket:      event.BucketBlobs,
+		Description: "blueprints, parameters and outputs too large to travel inline, by digest",
+		Replicas:    s.Replicas,
+	}); err != nil {
+		return fmt.Errorf("create or update bucket %s: %w", event.BucketBlobs, err)
+	}
+	return nil
+}
+
+func (s Settings) streams() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
+		{
+			Name:        event.StreamEvents,
+			Description: "CloudEvents from outside and the lifecycle of every run",
+			Subjects:    []string{event.EventSubjects()},
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardNew,
+			MaxAge:      s.EventsMaxAge,
+			MaxBytes:    s.EventsMaxBytes,
+			MaxMsgSize:  s.MaxMsgSize,
+			Replicas:    s.Replicas,
+			Duplicates:  duplicates,
+			DenyDelete:  true,
+			DenyPurge:   true,
+		},
+		{
+			Name:              event.StreamRuns,
+			Description:       "state of every run, last value per subject",
+			Subjects:          []string{event.RunSubjects()},
+			Retention:         jetstream.LimitsPolicy,
+			Discard:           jetstream.DiscardOld,
+			MaxMsgsPerSubject: 1,
+			MaxMsgSize:        s.MaxMsgSize,
+			Replicas:          s.Replicas,
+			Duplicates:        duplicates,
+		},
+		{
+			Name:                 event.StreamJobs,
+			Description:          "jobs released to runners, a short window",
+			Subjects:             []string{event.JobSubjects("")},
+			Retention:            jetstream.WorkQueuePolicy,
+			Discard:              jetstream.DiscardNew,
+			DiscardNewPerSubject: true,
+			MaxMsgsPerSubject:    1,
+			MaxMsgSize:           s.MaxMsgSize,
+			Replicas:             s.Replicas,
+			Duplicates:           duplicates,
+		},
+		{
+			Name:        event.StreamReports,
+			Description: "what became of jobs, towards the dispatcher",
+			Subjects:    []string{event.ReportSubjects()},
+			Retention:   jetstream.WorkQueuePolicy,
+			Discard:     jetstream.DiscardNew,
+			MaxMsgSize:  s.MaxMsgSize,
+			Replicas:    s.Replicas,
+			Duplicates:  duplicates,
+		},
+	}
+}

@@ -1,0 +1,74 @@
+package function
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rs/zerolog"
+	"k8s.io/utils/clock"
+
+	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/blueprint"
+	"github.com/salvor-io/salvor/internal/kube"
+)
+
+// Function does the work of one phase. A new value is made for every call.
+type Function interface {
+	// Execute runs until the work is done, failed, or ctx ends. A nil output
+	// means that nothing was published. When ctx ends it stops what it started,
+	// with its own bounded time for that, and returns ctx's cause. An *Error
+	// tells the reason; any other error counts as event.ReasonFailed.
+	Execute(ctx context.Context, call *Call) (output map[string]any, err error)
+}
+
+// Factory makes a Function for one call.
+type Factory func() Function
+
+// Registry maps a function's name to its factory.
+type Registry map[string]Factory
+
+// Call is what a function gets.
+type Call struct {
+	// Key names this attempt; names of objects that the function makes derive
+	// from it.
+	Key event.Key
+	// ActionSet is the name of the ActionSet, Action and Phase the names in the
+	// blueprint.
+	ActionSet, Action, Phase string
+	// Labels of the ActionSet that start with kanister.io/ or salvor.io/.
+	Labels map[string]string
+	// Args are checked against the signature and rendered, but for those that
+	// the signature hands over as written.
+	Args map[string]any
+	// Values are the template values, for what is rendered by the function
+	// itself, and the redactor of secret values.
+	Values *blueprint.Values
+	// Kube are the process's clients.
+	Kube *kube.Clients
+	// Pods runs and follows pods.
+	Pods PodRunner
+	// OwnNamespace is the namespace that Salvor runs in.
+	OwnNamespace string
+	Clock        clock.WithTicker
+	Log          zerolog.Logger
+	// Progress tells how far the work is. It may be called often.
+	Progress func(kanister.PhaseProgress)
+}
+
+// Error is a failure with a reason.
+type Error struct {
+	Reason event.Reason
+	Err    error
+}
+
+// Error returns the message of the error below.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error below.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes an Error; the format takes %w.
+func Errorf(reason event.Reason, format string, args ...any) *Error {
+	return &Error{Reason: reason, Err: fmt.Errorf(format, args...)}
+}

@@ -1,0 +1,40 @@
+package function
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// PodRunner runs one pod for a call and follows it to its end. The runner
+// implements it on one informer for all pods.
+type PodRunner interface {
+	// Run creates the pod, or adopts the one that has its name, follows the log
+	// of one container from the start, and returns when the container has ended.
+	// The pod is deleted before Run returns, also when ctx ends. If the pod
+	// cannot start, fails or is lost, an *Error says why, with the kubelet's
+	// reason and the last lines of the log.
+	Run(ctx context.Context, call *Call, spec PodSpec) (map[string]any, error)
+}
+
+// PodSpec is what a function knows of its pod. The runner adds the name, labels
+// and annotations of the call, podOverride and the namespace's defaults.
+type PodSpec struct {
+	// Namespace of the pod; empty means Salvor's own.
+	Namespace string
+	Image     string
+	Command   []string
+	// Volumes maps a claim's name to the path it is mounted at.
+	Volumes map[string]string
+	// ServiceAccount; empty means the namespace's default.
+	ServiceAccount string
+	// Override, Labels and Annotations as the blueprint's arguments give them.
+	Override    map[string]any
+	Labels      map[string]string
+	Annotations map[string]string
+	// IgnoreExit: a command that fails still ends the phase well (PrepareData
+	// without failOnError).
+	IgnoreExit bool
+	// Modify changes the finished pod last, if not nil.
+	Modify func(*corev1.Pod)
+}
