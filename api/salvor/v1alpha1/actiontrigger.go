@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Last Event",type=string,JSONPath=`.status.lastEvent.id`
 // +kubebuilder:printcolumn:name="Last ActionSet",type=string,JSONPath=`.status.lastActionSet`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 type ActionTrigger struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
