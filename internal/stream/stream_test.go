@@ -148,7 +148,7 @@ func TestRunsFollowEmptyAndDamaged(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "u1", (<-r.updates).Run.UID, "a damaged message does not stop the others")
 	cancel()
-	<-done
+	require.ErrorIs(t, <-done, context.Canceled)
 }
 
 func key(attempt int) event.Key {

@@ -18,17 +18,20 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintf(os.Stderr, "\nThe demo failed: %v\n", err)
 		os.Exit(1) //nolint:gocritic // stop only ends the signal handler
 	}
 }
 
-func run(ctx context.Context) error {
-	verbose := flag.Bool("v", false, "print every command before it runs")
-	rows := flag.Int("rows", 100_000, "rows in the table that is lost and restored")
-	tag := flag.String("image-tag", "dev", "tag of the Salvor image to install")
-	flag.Parse()
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	verbose := flags.Bool("v", false, "print every command before it runs")
+	rows := flags.Int("rows", 100_000, "rows in the table that is lost and restored")
+	tag := flags.String("image-tag", "dev", "tag of the Salvor image to install")
+	if err := flags.Parse(args); err != nil {
+		return err //nolint:wrapcheck // a sentence for the person
+	}
 
 	tools, err := harness.Find(os.Getenv("KUBECONFIG"))
 	if err != nil {
@@ -37,8 +40,8 @@ func run(ctx context.Context) error {
 	if *verbose {
 		tools.Verbose = os.Stdout
 	}
-	real := clock.RealClock{}
-	s := &story{tools: tools, out: os.Stdout, clock: real, start: real.Now()}
+	wall := clock.RealClock{}
+	s := &story{tools: tools, out: os.Stdout, clock: wall, start: wall.Now()}
 	d := &demo{story: s, rows: *rows, tag: *tag, samples: filepath.Join(tools.Root, "deploy", "samples", "postgresql")}
 	defer d.close()
 	if err := d.tell(ctx); err != nil {

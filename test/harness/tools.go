@@ -123,8 +123,7 @@ func (e *CommandError) Unwrap() error { return e.Err }
 
 // ExitCode of the program, -1 when it did not end by itself.
 func (e *CommandError) ExitCode() int {
-	var exit *exec.ExitError
-	if errors.As(e.Err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](e.Err); ok {
 		return exit.ExitCode()
 	}
 	return -1
