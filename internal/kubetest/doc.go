@@ -6,7 +6,8 @@
 // What is not there, since neither controller-manager, scheduler nor kubelet
 // runs: pods stay Pending, garbage collection by owner reference and deletion
 // of a namespace's content do not happen, no default service account appears
-// (its admission plugin is therefore off).
+// (its admission plugin is therefore off), and the aggregated ClusterRoles
+// (view, edit, admin) stay empty: a test of RBAC brings its own roles.
 //
 // A start costs about four seconds, so a package shares one server and gives
 // each test a namespace:
