@@ -40,8 +40,8 @@ type ActionTriggerList struct {
 
 // ActionTriggerSpec says which events count and what they start.
 type ActionTriggerSpec struct {
-	// On says which events count.
-	On TriggerSource `json:"on"`
+	// When says what starts it. (Not "on": YAML reads that word as true.)
+	When TriggerSource `json:"when"`
 	// Template of the ActionSet. Nothing in it is taken from the event.
 	Template ActionSetTemplate `json:"template"`
 	// Suspend stops the trigger: events are accepted and ignored. Default false.
