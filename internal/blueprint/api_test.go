@@ -28,6 +28,8 @@ type api struct {
 	objects map[string]map[string]any
 	// forbidden paths.
 	forbidden map[string]bool
+	// anySecret, if not nil, is the data of every Secret that is not in objects.
+	anySecret map[string][]byte
 	// reads counts the requests that are not discovery, by path.
 	reads map[string]int
 }
@@ -133,6 +135,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status(w, http.StatusForbidden, metav1.StatusReasonForbidden, r.URL.Path)
 	case a.objects[r.URL.Path] != nil:
 		_ = json.NewEncoder(w).Encode(a.objects[r.URL.Path])
+	case a.anySecret != nil && strings.Contains(r.URL.Path, "/secrets/"):
+		_ = json.NewEncoder(w).Encode(corev1.Secret{
+			TypeMeta:   metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"},
+			ObjectMeta: metav1.ObjectMeta{Name: r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], Namespace: "app"},
+			Data:       a.anySecret,
+		})
 	case listOf(r.URL.Path) != nil:
 		a.list(w, r, listOf(r.URL.Path))
 	default:

@@ -65,7 +65,7 @@ func unknownAction(bp *kanister.Blueprint, action string) Problem {
 	return Problem{
 		Field:   "actions." + action,
 		Message: fmt.Sprintf("blueprint %q has no action %q", bp.Name, action),
-		Hint:    "as actions " + has(there),
+		Hint:    "name one of: " + list(there),
 	}
 }
 
@@ -200,7 +200,7 @@ func (c *checker) text(field, text string, reached int) {
 		switch {
 		case len(path) == 0:
 		case !slices.Contains(roots, path[0]):
-			c.add(field, "the data "+has(roots), "template names .%s, which does not exist", path[0])
+			c.add(field, "templates start from one of: "+list(roots), "template names .%s, which does not exist", path[0])
 		case path[0] == "Phases" && len(path) > 1:
 			c.phaseNamed(field, path[1], reached)
 		}
@@ -215,7 +215,7 @@ func (c *checker) phaseNamed(field, name string, reached int) {
 	}
 	switch i := slices.Index(names, name); {
 	case i < 0:
-		c.add(field, fmt.Sprintf("as phases action %q %s", c.action, strings.TrimPrefix(has(names), "it ")), "template names .Phases.%s, which is not a phase of this action", name)
+		c.add(field, "its phases are: "+list(names), "template names .Phases.%s, which is not a phase of this action", name)
 	case i >= reached:
 		c.add(field, "use what phases before it publish", "template names .Phases.%s, which has not run by then", name)
 	}

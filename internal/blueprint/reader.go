@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -179,10 +180,13 @@ func (c *credentials) kopia(ctx context.Context) (*profile.KopiaServerSecret, er
 	}, nil
 }
 
-// has lists names in a message; too many are cut.
-func has(names []string) string {
+// has lists, in a message, what there is.
+func has(names []string) string { return "it has " + list(names) }
+
+// list lists names; too many are cut.
+func list(names []string) string {
 	if len(names) == 0 {
-		return "it has none"
+		return "none"
 	}
 	const most = 20
 	more := ""
@@ -190,14 +194,11 @@ func has(names []string) string {
 		more = fmt.Sprintf(" and %d more", len(names)-most)
 		names = names[:most]
 	}
-	text := "it has "
+	clipped := make([]string, len(names))
 	for i, name := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += clip(name, 64)
+		clipped[i] = clip(name, 64)
 	}
-	return text + more
+	return strings.Join(clipped, ", ") + more
 }
 
 // clip cuts a text that is too long for a message.
@@ -205,5 +206,5 @@ func clip(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}
-	return text[:most] + "…"
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
