@@ -55,7 +55,7 @@ func (r *Runner) ensure(ctx context.Context, call *function.Call, spec function.
 		return err
 	})
 	if err != nil {
-		return nil, reasoned(err, "create pod %s", name)
+		return nil, function.FromAPI(err, "create pod %s", name)
 	}
 	return r.adopt(call, found)
 }
@@ -102,7 +102,7 @@ func (r *Runner) draft(ctx context.Context, call *function.Call, spec function.P
 	case apierrors.IsForbidden(err):
 		call.Log.Warn().Err(err).Msg("cannot tell whether the namespace enforces Pod Security restricted; building the pod as if not")
 	case err != nil:
-		return nil, reasoned(err, "argument namespace: namespace %s", namespace)
+		return nil, function.FromAPI(err, "argument namespace: namespace %s", namespace)
 	}
 	for _, name := range slices.Sorted(maps.Keys(spec.Volumes)) {
 		err := r.ask(ctx, call, func(ctx context.Context) error {
@@ -113,7 +113,7 @@ func (r *Runner) draft(ctx context.Context, call *function.Call, spec function.P
 			return err //nolint:wrapcheck // wrapped below
 		})
 		if err != nil {
-			return nil, reasoned(err, "argument volumes: claim %s/%s", namespace, name)
+			return nil, function.FromAPI(err, "argument volumes: claim %s/%s", namespace, name)
 		}
 	}
 	return d, nil
@@ -170,19 +170,4 @@ func (r *Runner) ask(ctx context.Context, call *function.Call, f func(context.Co
 	return again.Do(ctx, again.Policy{Clock: r.clock, Limit: apiLimit, If: kube.Transient, Failed: func(err error) {
 		call.Log.Warn().Err(err).Msg("the API server does not answer; asking again")
 	}}, f)
-}
-
-// reasoned gives an error of the API server its reason. What ends a context
-// stays what it is.
-func reasoned(err error, format string, args ...any) error {
-	err = fmt.Errorf(format+": %w", append(args, err)...)
-	switch {
-	case apierrors.IsNotFound(err):
-		return function.Errorf(event.ReasonNotFound, "%w", err)
-	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		return function.Errorf(event.ReasonForbidden, "%w", err)
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return function.Errorf(event.ReasonInvalid, "%w", err)
-	}
-	return err
 }

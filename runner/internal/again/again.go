@@ -28,10 +28,14 @@ type Policy struct {
 // jitter. When ctx ends in between, its cause is returned with the last error's
 // text.
 func Do(ctx context.Context, p Policy, f func(context.Context) error) error {
-	step := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 20, Cap: 10 * time.Second}
 	start := p.Clock.Now()
+	step := first()
 	for {
+		called := p.Clock.Now()
 		err := f(ctx)
+		if p.Clock.Since(called) > calm {
+			step = first()
+		}
 		if err == nil || p.If != nil && !p.If(err) {
 			return err
 		}
@@ -45,6 +49,14 @@ func Do(ctx context.Context, p Policy, f func(context.Context) error) error {
 			return fmt.Errorf("%w (last error: %s)", cause, err) //nolint:errorlint // the end of ctx is what counts
 		}
 	}
+}
+
+// calm is how long a call must have gone well for the next waits to be short
+// again.
+const calm = time.Minute
+
+func first() wait.Backoff {
+	return wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 20, Cap: 10 * time.Second}
 }
 
 // Sleep waits for d or for the end of ctx, whose cause it then returns.
