@@ -66,6 +66,9 @@ func fold(run event.Run, now time.Time, inputs []decide.Input) (next event.Run, 
 
 func (w *worker) reread(ctx context.Context, rec *record) error {
 	run, revision, err := w.runs.Get(ctx, rec.run.Namespace, rec.run.UID)
+	if gone(err) {
+		delete(w.records, rec.run.UID)
+	}
 	if err != nil {
 		return fmt.Errorf("read the run again: %w", err)
 	}

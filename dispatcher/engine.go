@@ -93,7 +93,7 @@ func (e *engine) run(ctx context.Context) {
 // worker returns the one that handles the run.
 func (e *engine) worker(uid string) *worker {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(uid)) // never fails
+	_, _ = h.Write([]byte(uid))                             // never fails
 	return e.workers[int(h.Sum32()%uint32(len(e.workers)))] //nolint:gosec // a small number
 }
 
@@ -137,6 +137,9 @@ func (e *engine) sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
+
+// pause is the time before a step that failed is tried again.
+const pause = 2 * time.Second
 
 // backoff is the pause before attempt n+1, n counted from 1: 1 s, doubled up to
 // 30 s.

@@ -22,7 +22,7 @@ const (
 // The action's failure keeps its text.
 func (w *worker) fit(ctx context.Context, run *event.Run) error {
 	shed := []func(*event.Phase) error{
-		func(p *event.Phase) error { return w.spill(ctx, p.Output) },
+		func(p *event.Phase) (err error) { p.Output, err = w.spill(ctx, p.Output); return err },
 		func(p *event.Phase) error { p.Excerpt = nil; return nil },
 		func(p *event.Phase) error {
 			if p.Failure != nil && len(p.Failure.Message) > shortFailure {
@@ -54,29 +54,33 @@ func (w *worker) fit(ctx context.Context, run *event.Run) error {
 func (w *worker) spillPlans(ctx context.Context, run *event.Run) error {
 	for i := range run.Actions {
 		a := &run.Actions[i]
-		if a.Blueprint != nil {
-			if err := w.spill(ctx, &a.Blueprint.Content); err != nil {
-				return err
-			}
-		}
-		if err := w.spill(ctx, a.Params); err != nil {
+		var err error
+		if a.Params, err = w.spill(ctx, a.Params); err != nil {
 			return err
 		}
+		if a.Blueprint == nil {
+			continue
+		}
+		content, err := w.spill(ctx, &a.Blueprint.Content)
+		if err != nil {
+			return err
+		}
+		a.Blueprint.Content = *content // the pointer is this state's own, see decide.Decision
 	}
 	return nil
 }
 
-// spill moves a payload to the object store, in place.
-func (w *worker) spill(ctx context.Context, p *event.Payload) error {
+// spill moves a payload to the object store and returns what stands for it. It
+// leaves p as it is: an earlier state may share it.
+func (w *worker) spill(ctx context.Context, p *event.Payload) (*event.Payload, error) {
 	if p == nil || len(p.Inline) <= spillAbove {
-		return nil
+		return p, nil
 	}
 	stored, err := w.blobs.Spill(ctx, *p)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return nil, err //nolint:wrapcheck // says all
 	}
-	*p = stored
-	return nil
+	return &stored, nil
 }
 
 func eachPhase(run *event.Run, f func(*event.Phase) error) error {
