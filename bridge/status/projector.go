@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +139,11 @@ func (p *Projector) update(u stream.RunUpdate, again bool) {
 		}
 		p.entries[run.UID] = e
 	}
-	if u.Revision < e.revision || (u.Revision == e.revision && !again) || e.gone {
+	if u.Revision < e.revision || (u.Revision == e.revision && !again) {
+		return
+	}
+	if e.gone {
+		e.revision, e.state, e.settledAt = u.Revision, run.State, p.Clock.Now()
 		return
 	}
 	if again {
@@ -290,5 +295,6 @@ func bounded(message string) string {
 	if len(message) <= limit {
 		return message
 	}
-	return fmt.Sprintf("%s… (%d bytes; the whole is in status.error.message)", message[:limit], len(message))
+	return fmt.Sprintf("%s… (%d bytes; the whole is in status.error.message)",
+		strings.ToValidUTF8(message[:limit], ""), len(message))
 }
