@@ -211,6 +211,9 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		in.Metrics.created(state(as) != "")
 		in.logger(ref).Info().Bool("recovered", state(as) != "").Msg("run created")
 		in.Projection.Update(ctx, stream.RunUpdate{Run: run, Revision: revision})
+		if seen, ok := in.Watcher.Lookup(ref.Namespace, ref.Name); !ok || seen.UID != as.UID {
+			in.queue.Add(item{ref: ref, gone: true}) // deleted meanwhile, perhaps looked at before the run was there
+		}
 		return nil
 	case errors.Is(err, stream.ErrExists):
 		found, revision, err := in.Runs.Get(ctx, ref.Namespace, ref.UID)

@@ -207,6 +207,9 @@ func slim(obj any) (any, error) {
 		for j := range as.Status.Actions[i].Phases {
 			as.Status.Actions[i].Phases[j].Output = nil
 		}
+		if as.Status.Actions[i].DeferPhase != nil {
+			as.Status.Actions[i].DeferPhase.Output = nil
+		}
 	}
 	return as, nil
 }
