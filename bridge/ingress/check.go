@@ -49,6 +49,9 @@ func check(e *cloudevents.Event) error {
 		if !validText(value) {
 			return bad(name, "has a control character or is not UTF-8")
 		}
+		if strings.TrimSpace(value) != value {
+			return bad(name, "begins or ends with white space")
+		}
 		total += len(name) + len(value)
 	}
 	if total > maxAttributes {
