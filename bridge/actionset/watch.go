@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/rs/zerolog"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -193,7 +194,7 @@ func slim(obj any) (any, error) {
 	for i := range as.ManagedFields {
 		as.ManagedFields[i].FieldsV1 = nil
 	}
-	delete(as.Annotations, "kubectl.kubernetes.io/last-applied-configuration")
+	delete(as.Annotations, corev1.LastAppliedConfigAnnotation)
 	if as.Status == nil {
 		return as, nil
 	}
