@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
@@ -22,6 +23,8 @@ import (
 )
 
 const (
+	// component is the source of our Kubernetes Events.
+	component = "salvor"
 	// writers is how many statuses are written at the same time.
 	writers = 8
 	// Pauses between tries while the API server is away.
@@ -48,8 +51,8 @@ type Config struct {
 	Log        zerolog.Logger
 	Writer     StatusWriter
 	ActionSets ActionSets
-	// Recorder of Kubernetes Events.
-	Recorder record.EventRecorder
+	// Events is where Kubernetes Events go.
+	Events record.EventSink
 	// Interval is the shortest time between two intermediate writes.
 	Interval time.Duration
 	Metrics  *Metrics
@@ -60,7 +63,9 @@ type Config struct {
 type Projector struct {
 	Config
 
-	queue   workqueue.TypedRateLimitingInterface[string]
+	queue workqueue.TypedRateLimitingInterface[string]
+	// recorder is set by Run before anything uses it.
+	recorder record.EventRecorder
 	synced  chan struct{}
 	once    sync.Once
 	mu      sync.Mutex
@@ -98,6 +103,10 @@ func NewProjector(c Config) *Projector {
 
 // Run writes until ctx ends and all writes under way have ended.
 func (p *Projector) Run(ctx context.Context) error {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	broadcaster.StartRecordingToSink(p.Events)
+	p.recorder = broadcaster.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: component})
 	stop := context.AfterFunc(ctx, p.queue.ShutDown)
 	defer stop()
 	var workers sync.WaitGroup
@@ -285,7 +294,7 @@ func (p *Projector) tell(ref Ref, was, is *kanister.ActionSetStatus) {
 		Namespace: ref.Namespace, Name: ref.Name, UID: types.UID(ref.UID),
 	}
 	for _, n := range notices(was, is) {
-		p.Recorder.Event(target, n.kind, n.reason, bounded(n.message))
+		p.recorder.Event(target, n.kind, n.reason, bounded(n.message))
 	}
 }
 
