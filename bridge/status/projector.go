@@ -66,10 +66,10 @@ type Projector struct {
 	queue workqueue.TypedRateLimitingInterface[string]
 	// recorder is set by Run before anything uses it.
 	recorder record.EventRecorder
-	synced  chan struct{}
-	once    sync.Once
-	mu      sync.Mutex
-	entries map[string]*entry
+	synced   chan struct{}
+	once     sync.Once
+	mu       sync.Mutex
+	entries  map[string]*entry
 }
 
 // entry is what is known of one run.
