@@ -76,12 +76,7 @@ func (w *Watcher) Ready() error {
 		if w.informers[namespace].HasSynced() {
 			continue
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.lastErr != nil {
-			return fmt.Errorf("the ActionSets have not been read: %w", w.lastErr)
-		}
-		return errors.New("the ActionSets have not been read yet")
+		return w.notRead()
 	}
 	return nil
 }
@@ -171,6 +166,15 @@ func (w *Watcher) refused(err error) bool {
 	w.log.Warn().Msg("the CRD of ActionSets has no selectable field .status.state, so finished ActionSets are watched too " +
 		"and take memory; apply Salvor's CRDs to avoid that")
 	return true
+}
+
+func (w *Watcher) notRead() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lastErr != nil {
+		return fmt.Errorf("the ActionSets have not been read: %w", w.lastErr)
+	}
+	return errors.New("the ActionSets have not been read yet")
 }
 
 func (w *Watcher) failed(err error) {

@@ -91,8 +91,7 @@ func decodeBatch(body []byte) ([]cloudevents.Event, error) {
 	for i, member := range members {
 		e, err := decodeJSON(member)
 		if err != nil {
-			var problem *BadEventError
-			if errors.As(err, &problem) {
+			if problem, ok := errors.AsType[*BadEventError](err); ok {
 				problem.Index = i
 			}
 			return nil, err
@@ -113,7 +112,10 @@ func decodeJSON(body []byte) (cloudevents.Event, error) {
 	}
 	// The SDK's data may share memory with its decoder's buffer.
 	e.DataEncoded = bytes.Clone(e.DataEncoded)
-	return e, check(&e)
+	if err := check(&e); err != nil {
+		return e, err
+	}
+	return e, nil
 }
 
 // checkMembers looks at the JSON members one by one and returns the body without
@@ -241,8 +243,7 @@ func unescape(value string) string {
 
 // fromSDK names the attribute where the SDK's error knows it.
 func fromSDK(err error) *BadEventError {
-	var fields ceevent.ValidationError
-	if errors.As(err, &fields) {
+	if fields, ok := errors.AsType[ceevent.ValidationError](err); ok {
 		for attribute, problem := range fields {
 			return bad(attribute, "%v", problem)
 		}

@@ -248,8 +248,7 @@ type problem struct {
 func (s *Server) refuse(w http.ResponseWriter, r refusal) {
 	s.Metrics.rejected(r.reason)
 	body := problem{Error: r.err.Error()}
-	var badEvent *BadEventError
-	if errors.As(r.err, &badEvent) {
+	if badEvent, ok := errors.AsType[*BadEventError](r.err); ok {
 		body.Attribute = badEvent.Attribute
 		if badEvent.Index >= 0 {
 			body.Event = &badEvent.Index

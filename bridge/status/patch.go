@@ -20,10 +20,10 @@ import (
 const FieldManager = "salvor-bridge"
 
 var (
-	// ErrGone: the ActionSet does not exist any more, or another one has its
+	// ErrGone means that the ActionSet does not exist any more, or another one has its
 	// name.
 	ErrGone = errors.New("the ActionSet is gone")
-	// ErrRefused: the API server will never take this status as it is.
+	// ErrRefused means that the API server will never take this status as it is.
 	ErrRefused = errors.New("the API server refuses the status")
 )
 

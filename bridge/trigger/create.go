@@ -68,9 +68,6 @@ func permanentReason(err error) (string, bool) {
 
 // asPermanent returns the permanent fault in err, or nil.
 func asPermanent(err error) *PermanentError {
-	var permanent *PermanentError
-	if errors.As(err, &permanent) {
-		return permanent
-	}
-	return nil
+	permanent, _ := errors.AsType[*PermanentError](err)
+	return permanent
 }

@@ -62,12 +62,7 @@ func (w *Watcher) Ready() error {
 		if informer.HasSynced() {
 			continue
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.lastErr != nil {
-			return fmt.Errorf("the ActionTriggers have not been read: %w", w.lastErr)
-		}
-		return errors.New("the ActionTriggers have not been read yet")
+		return w.notRead()
 	}
 	return nil
 }
@@ -114,6 +109,15 @@ func (w *Watcher) all() []*salvor.ActionTrigger {
 		}
 	}
 	return out
+}
+
+func (w *Watcher) notRead() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lastErr != nil {
+		return fmt.Errorf("the ActionTriggers have not been read: %w", w.lastErr)
+	}
+	return errors.New("the ActionTriggers have not been read yet")
 }
 
 func (w *Watcher) failed(err error) {
