@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -15,9 +16,9 @@ const (
 )
 
 // Encode writes an event in the binary content mode of the CloudEvents NATS
-// protocol binding: attributes as ce- headers, data as the payload. Headers that
-// NATS itself gives a meaning to cannot be produced: an attribute name is
-// lower-case letters and digits only.
+// protocol binding: attributes as ce- headers, percent-encoded where they are not
+// printable ASCII, data as the payload. Headers that NATS itself gives a meaning
+// to cannot be produced: an attribute name is lower-case letters and digits only.
 func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
 	if err := e.Validate(); err != nil {
 		return nil, fmt.Errorf("event %q is not a valid CloudEvent: %w", e.ID(), err)
@@ -26,7 +27,7 @@ func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
 	msg.Data = e.Data()
 	set := func(name, value string) {
 		if value != "" {
-			msg.Header[headerPrefix+name] = []string{value}
+			msg.Header[headerPrefix+name] = []string{escape(value)}
 		}
 	}
 	set("specversion", e.SpecVersion())
@@ -61,7 +62,7 @@ func Decode(h nats.Header, data []byte) (cloudevents.Event, error) {
 		if !ok || len(values) == 0 {
 			continue
 		}
-		if err := setAttribute(&e, attribute, values[0]); err != nil {
+		if err := setAttribute(&e, attribute, unescape(values[0])); err != nil {
 			return e, fmt.Errorf("attribute %s: %w", attribute, err)
 		}
 	}
@@ -98,6 +99,45 @@ func setAttribute(e *cloudevents.Event, attribute, value string) error {
 		e.SetExtension(attribute, value)
 	}
 	return nil
+}
+
+// escape percent-encodes what the protocol binding names: space, double quote,
+// percent sign and everything that is not printable ASCII. Without it the client
+// would trim spaces at the ends and turn line breaks into spaces, so that two
+// different events could look the same.
+func escape(value string) string {
+	const digits = "0123456789ABCDEF"
+	plain := func(c byte) bool { return c > ' ' && c < 0x7f && c != '"' && c != '%' }
+	var out strings.Builder
+	for i := range len(value) {
+		if c := value[i]; plain(c) {
+			out.WriteByte(c)
+		} else {
+			out.WriteByte('%')
+			out.WriteByte(digits[c>>4])
+			out.WriteByte(digits[c&0xf])
+		}
+	}
+	return out.String()
+}
+
+// unescape undoes escape. A percent sign that starts no escape stands for itself.
+func unescape(value string) string {
+	if !strings.Contains(value, "%") {
+		return value
+	}
+	var out strings.Builder
+	for i := 0; i < len(value); i++ {
+		if value[i] == '%' && i+2 < len(value) {
+			if octet, err := hex.DecodeString(value[i+1 : i+3]); err == nil {
+				out.Write(octet)
+				i += 2
+				continue
+			}
+		}
+		out.WriteByte(value[i])
+	}
+	return out.String()
 }
 
 func first(h nats.Header, name string) string {

@@ -1,0 +1,112 @@
+package actionset
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/bridge/status"
+)
+
+// verdict is what an ActionSet without a known run is to become.
+type verdict int
+
+const (
+	// admit: create the run if it is not there.
+	admit verdict = iota
+	// ended: its status says that it ended.
+	ended
+	// foreign: another engine started it.
+	foreign
+	// leaving: it is being deleted.
+	leaving
+)
+
+// judge is pure: the table in the package comment.
+func judge(as *kanister.ActionSet) verdict {
+	s := state(as)
+	switch {
+	case status.Terminal(s):
+		return ended
+	case as.DeletionTimestamp != nil:
+		return leaving
+	case s == "" || ours(as):
+		return admit
+	}
+	return foreign
+}
+
+// check names the first field for which the ActionSet can never run, or returns
+// nil. The CRD refuses some of it; a CRD from elsewhere refuses none.
+func check(as *kanister.ActionSet) *event.Failure {
+	if as.Spec == nil || len(as.Spec.Actions) == 0 {
+		return invalid("spec.actions", "is empty; name at least one action")
+	}
+	for i := range as.Spec.Actions {
+		a := &as.Spec.Actions[i]
+		field := fmt.Sprintf("spec.actions[%d].", i)
+		if a.Name == "" {
+			return invalid(field+"name", "is empty; name an action of the blueprint, for example backup")
+		}
+		if a.Blueprint == "" {
+			return invalid(field+"blueprint", "is empty; name a Blueprint")
+		}
+		if a.PreferredVersion != "" {
+			if _, err := semver.NewVersion(a.PreferredVersion); err != nil {
+				return invalid(field+"preferredVersion",
+					fmt.Sprintf("%q is not a semantic version such as v0.0.0; leave it out to have the default", a.PreferredVersion))
+			}
+		}
+	}
+	return nil
+}
+
+func invalid(field, problem string) *event.Failure {
+	return &event.Failure{Reason: event.ReasonInvalid, Message: field + " " + problem}
+}
+
+// newRun is the run of an ActionSet, pending.
+func newRun(as *kanister.ActionSet, now time.Time) *event.Run {
+	run := &event.Run{
+		Version:     event.RunVersion,
+		UID:         string(as.UID),
+		Namespace:   as.Namespace,
+		Name:        as.Name,
+		Labels:      as.Labels,
+		Traceparent: traceparent(as),
+		CreatedAt:   now,
+		UpdatedAt:   now,
+		State:       event.StatePending,
+	}
+	if as.Spec == nil {
+		return run
+	}
+	for i := range as.Spec.Actions {
+		run.Actions = append(run.Actions, event.Action{Spec: as.Spec.Actions[i], State: event.StatePending})
+	}
+	return run
+}
+
+// rejected is the run that stands for an ActionSet which never becomes one. It
+// is projected and not stored.
+func rejected(as *kanister.ActionSet, why *event.Failure, now time.Time) *event.Run {
+	run := newRun(as, now)
+	run.State, run.Failure = event.StateFailed, why
+	return run
+}
+
+var validTraceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// traceparent is the trace context in the annotations, when it is one.
+func traceparent(as *kanister.ActionSet) string {
+	value := as.Annotations[salvor.AnnotationTraceparent]
+	if !validTraceparent.MatchString(value) {
+		return ""
+	}
+	return value
+}

@@ -1,0 +1,41 @@
+// Package actionset watches ActionSets and turns each new one into a run.
+//
+//	API server ──list+watch──► Intake ──► RUNS (create, expected sequence 0)
+//	                              └─────► REPORTS (cancel, when one was deleted)
+//
+// # Finished ActionSets cost nothing
+//
+// The watch asks for status.state!=complete,status.state!=failed, so finished
+// ActionSets are neither sent nor kept. One that finishes leaves such a watch as
+// DELETED, with the state it had before. Whether it was really deleted is told
+// by what the run knows (a run that ended needs nothing more) and else by a GET:
+// NotFound, or another UID, means deleted. Where the CRD has no such selectable
+// field the API server answers 400, and the watch goes on without the selector.
+//
+// # Which ActionSets become runs
+//
+//	no state             it is new: a run is created
+//	a state, ours        its run is created if it is not there (the stream's
+//	                     store was lost); same identity, so pods are adopted
+//	a state, not ours    another engine (Kanister) started it and may still be at
+//	                     work, so it is left alone; delete it and create it again
+//	                     to have Salvor run it
+//
+// It is ours when the API server's own field ownership (metadata.managedFields)
+// has an entry of status.FieldManager.
+//
+// # What can never run
+//
+// An ActionSet that cannot become a run (no action, an action without a
+// blueprint, a preferredVersion that is no version, too large to travel) gets
+// status failed straight away, with a message that names the field. Everything
+// that needs a look at the cluster is the dispatcher's to refuse.
+//
+// # Level, not edge
+//
+// Handlers only put names on a queue; what to do follows from the ActionSet and
+// the run as they are. Every Resync, and at the start, all ActionSets and all
+// open runs are compared: missing runs are created, runs without an ActionSet
+// are cancelled, and a run that ended whose ActionSet does not say so is
+// projected again.
+package actionset

@@ -1,0 +1,181 @@
+package bridge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/bridge/actionset"
+	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/status"
+	"github.com/salvor-io/salvor/bridge/trigger"
+	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/internal/stream"
+)
+
+// followPause is the pause before the runs are followed again after a fault.
+const followPause = time.Second
+
+// Deps are what the bridge works with. The streams exist already.
+type Deps struct {
+	JS      jetstream.JetStream
+	Clients *kube.Clients
+	Clock   clock.WithTicker
+	Log     zerolog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Bridge is the role.
+type Bridge struct {
+	deps      Deps
+	watcher   *actionset.Watcher
+	intake    *actionset.Intake
+	projector *status.Projector
+	runs      *stream.Runs
+	server    *ingress.Server
+	triggers  *trigger.Watcher
+	trigger   *trigger.Controller
+}
+
+// New puts the bridge together. Nothing is contacted before Run.
+func New(d Deps, o Options) (*Bridge, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	watcher, err := actionset.NewWatcher(d.Clients, d.Log, o.Namespaces)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	triggers, err := trigger.NewWatcher(d.Clients, d.Log, o.Namespaces)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	server, err := newServer(d, o, watcher)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	runs := stream.NewRuns(d.JS, event.SourceBridge)
+	projector := status.NewProjector(status.Config{
+		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
+		Events: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")}, Interval: o.StatusInterval, Metrics: status.NewMetrics(d.Metrics),
+	})
+	return &Bridge{
+		deps:      d,
+		watcher:   watcher,
+		projector: projector,
+		runs:      runs,
+		server:    server,
+		triggers:  triggers,
+		intake: actionset.New(actionset.Config{
+			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
+			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector,
+			Resync: o.Resync, Metrics: actionset.NewMetrics(d.Metrics),
+		}),
+		trigger: trigger.New(trigger.Config{
+			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
+			Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+		}),
+	}, nil
+}
+
+func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, error) {
+	config := ingress.Config{
+		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
+		Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
+	}
+	if o.IngressTokenFile != "" {
+		auth, err := ingress.NewTokenFile(o.IngressTokenFile)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it names the flag
+		}
+		config.Auth = auth
+	}
+	return ingress.New(config), nil
+}
+
+// consumerName is the same for bridges that watch the same namespaces, so that
+// each event is looked at once by them together.
+func consumerName(namespaces []string) string {
+	const name = "bridge-triggers"
+	if len(namespaces) == 0 {
+		return name
+	}
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(namespaces)), ",")))
+	return name + "-" + hex.EncodeToString(sum[:5])
+}
+
+// Run works until ctx ends and everything it started has ended. It returns an
+// error when it cannot listen; anything else is tried again.
+func (b *Bridge) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return b.server.Run(ctx) })
+	group.Go(func() error { return b.trigger.Run(ctx) })
+	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler()) })
+	group.Go(func() error { return b.projector.Run(ctx) })
+	group.Go(func() error {
+		if b.watcher.WaitForSync(ctx) {
+			b.follow(ctx)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-b.projector.HasSynced():
+			return b.intake.Run(ctx)
+		}
+	})
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	return nil
+}
+
+// follow hands the runs to the projector until ctx ends.
+func (b *Bridge) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := b.runs.Follow(ctx, b.projector, func(err error) {
+			b.deps.Log.Error().Err(err).Msg("a run's record cannot be read; it is left aside")
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		b.deps.Log.Warn().Err(err).Msg("the runs cannot be followed; it will be tried again")
+		select {
+		case <-ctx.Done():
+		case <-b.deps.Clock.After(followPause):
+		}
+	}
+}
+
+// Ready is nil once ActionSets, triggers and runs have been read and the event
+// endpoint listens.
+func (b *Bridge) Ready() error {
+	if err := errors.Join(b.watcher.Ready(), b.triggers.Ready(), b.server.Ready()); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	select {
+	case <-b.projector.HasSynced():
+		return nil
+	default:
+		return errors.New("bridge: the runs have not been read yet")
+	}
+}
+
+// EventsAddr is the address of the event endpoint; nil before it listens.
+func (b *Bridge) EventsAddr() net.Addr { return b.server.Addr() }

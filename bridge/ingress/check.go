@@ -1,0 +1,83 @@
+package ingress
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/cloudevents/sdk-go/v2/types"
+)
+
+const (
+	// maxAttributes bounds the context attributes of one event together, in
+	// bytes: they travel as headers, which NATS bounds to 64 KiB.
+	maxAttributes = 16 << 10
+	// maxType bounds the type, which becomes part of a subject.
+	maxType = 512
+	// ownSource is the prefix of the sources of Salvor's own events.
+	ownSource = "/salvor/"
+)
+
+// check is what every event must satisfy, whatever its content mode.
+func check(e *cloudevents.Event) error {
+	if e.SpecVersion() != cloudevents.VersionV1 {
+		return badVersion(e.SpecVersion())
+	}
+	if err := e.Validate(); err != nil {
+		return fromSDK(err)
+	}
+	if len(e.Type()) > maxType {
+		return bad("type", "is longer than %d bytes", maxType)
+	}
+	if strings.HasPrefix(e.Source(), ownSource) {
+		return bad("source", "%s is reserved for Salvor's own events; use another source", ownSource)
+	}
+	attributes := map[string]string{
+		"id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
+		"dataschema": e.DataSchema(), "datacontenttype": e.DataContentType(),
+	}
+	for name, value := range e.Extensions() {
+		text, err := types.Format(value)
+		if err != nil {
+			return bad(name, "%v", err)
+		}
+		attributes[name] = text
+	}
+	total := 0
+	for name, value := range attributes {
+		if !validText(value) {
+			return bad(name, "has a control character or is not UTF-8")
+		}
+		if strings.TrimSpace(value) != value {
+			return bad(name, "begins or ends with white space")
+		}
+		total += len(name) + len(value)
+	}
+	if total > maxAttributes {
+		return bad("", "the context attributes have %d bytes together; the limit is %d. Put the content into data", total, maxAttributes)
+	}
+	return nil
+}
+
+func validText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func validName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+}
+
+func badName(name string) *BadEventError {
+	return bad(name, "is no attribute name; names are lower-case letters and digits")
+}
+
+func badVersion(version string) *BadEventError {
+	return bad("specversion", "%q is not supported; this server reads CloudEvents %s", version, cloudevents.VersionV1)
+}
+
+func missing(name string) *BadEventError {
+	return bad(name, "is missing; every CloudEvent has specversion, id, source and type")
+}

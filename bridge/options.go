@@ -1,0 +1,78 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Options of the bridge. Start from DefaultOptions.
+type Options struct {
+	// Namespaces to watch; none means all. A bridge that watches some needs
+	// rights in those only.
+	Namespaces []string
+	// Resync is the time between two comparisons of all ActionSets with all
+	// runs; each costs no request unless something differs. Default 5 m.
+	Resync time.Duration
+	// StatusInterval is the shortest time between two intermediate writes of one
+	// ActionSet's status; the end is written at once. Default 1 s.
+	StatusInterval time.Duration
+	// Listen is the address of the event endpoint. Default ":8080".
+	Listen string
+	// MaxEventBytes bounds the body of a request with events. Default 256 KiB, at
+	// most 768 KiB.
+	MaxEventBytes int64
+	// IngressTokenFile holds the bearer tokens that senders of events may show,
+	// one per line; changes count at once. Empty lets everybody in.
+	IngressTokenFile string
+}
+
+// mostEventBytes leaves room for attributes below the stream's message size.
+const mostEventBytes = 768 << 10
+
+// DefaultOptions are the documented defaults.
+func DefaultOptions() Options {
+	return Options{
+		Resync:         5 * time.Minute,
+		StatusInterval: time.Second,
+		Listen:         ":8080",
+		MaxEventBytes:  256 << 10,
+	}
+}
+
+// BindFlags adds a flag for each option; its present value is the default.
+func (o *Options) BindFlags(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "namespaces whose ActionSets and ActionTriggers are served, separated by commas; none means all")
+	fs.DurationVar(&o.Resync, "resync", o.Resync, "time between two comparisons of all ActionSets with all runs")
+	fs.DurationVar(&o.StatusInterval, "status-interval", o.StatusInterval, "shortest time between two intermediate writes of one ActionSet's status")
+	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
+	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
+	fs.StringVar(&o.IngressTokenFile, "ingress-token-file", o.IngressTokenFile, "file with the bearer tokens that senders of CloudEvents may show, one per line; empty lets everybody in")
+}
+
+// Validate checks the options; the error names the flag.
+func (o *Options) Validate() error {
+	var errs []error
+	for _, namespace := range o.Namespaces {
+		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
+			errs = append(errs, fmt.Errorf("--namespaces: %q is not a namespace: %s", namespace, problems[0]))
+		}
+	}
+	if o.Resync < time.Second {
+		errs = append(errs, fmt.Errorf("--resync: %s is too short; the least is 1s, the default 5m", o.Resync))
+	}
+	if o.StatusInterval < 0 {
+		errs = append(errs, fmt.Errorf("--status-interval: %s is negative", o.StatusInterval))
+	}
+	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("--listen: %q is not an address such as :8080: %w", o.Listen, err))
+	}
+	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
+		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
+	}
+	return errors.Join(errs...)
+}

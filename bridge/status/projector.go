@@ -1,0 +1,309 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+
+	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/stream"
+)
+
+const (
+	// component is the source of our Kubernetes Events.
+	component = "salvor"
+	// writers is how many statuses are written at the same time.
+	writers = 8
+	// Pauses between tries while the API server is away.
+	backoffMin = 250 * time.Millisecond
+	backoffMax = 30 * time.Second
+)
+
+// ActionSets is what the projector asks of the intake: the ActionSet as the API
+// server had it last, if it is watched and its status was not terminal.
+type ActionSets interface {
+	Lookup(namespace, name string) (*kanister.ActionSet, bool)
+	// Watches reports whether ActionSets of the namespace are ours to write.
+	Watches(namespace string) bool
+}
+
+// StatusWriter writes one status; see Writer.Write for the errors.
+type StatusWriter interface {
+	Write(ctx context.Context, ref Ref, status *kanister.ActionSetStatus) error
+}
+
+// Config of a Projector. All fields are required but Metrics.
+type Config struct {
+	Clock      clock.WithTicker
+	Log        zerolog.Logger
+	Writer     StatusWriter
+	ActionSets ActionSets
+	// Events is where Kubernetes Events go.
+	Events record.EventSink
+	// Interval is the shortest time between two intermediate writes.
+	Interval time.Duration
+	Metrics  *Metrics
+}
+
+// Projector keeps the newest state of each run until it is written. It is a
+// stream.RunHandler.
+type Projector struct {
+	Config
+
+	queue workqueue.TypedRateLimitingInterface[string]
+	// recorder is set by Run before anything uses it.
+	recorder record.EventRecorder
+	synced   chan struct{}
+	once     sync.Once
+	mu       sync.Mutex
+	entries  map[string]*entry
+}
+
+// entry is what is known of one run.
+type entry struct {
+	ref      Ref
+	state    event.State
+	revision uint64
+	// written is what the ActionSet says; nil when that is not known.
+	written *kanister.ActionSetStatus
+	// latest is what it has to say; nil when there is nothing to write.
+	latest *kanister.ActionSetStatus
+	// changedAt is when the run last changed, for the lag.
+	changedAt time.Time
+	// notBefore holds back intermediate states.
+	notBefore time.Time
+	settledAt time.Time
+	gone      bool
+}
+
+// NewProjector returns a projector that does nothing until Run is called.
+func NewProjector(c Config) *Projector {
+	return &Projector{
+		Config: c,
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[string](backoffMin, backoffMax),
+			workqueue.TypedRateLimitingQueueConfig[string]{Name: "actionset-status", Clock: c.Clock}),
+		synced:  make(chan struct{}),
+		entries: map[string]*entry{},
+	}
+}
+
+// Run writes until ctx ends and all writes under way have ended.
+func (p *Projector) Run(ctx context.Context) error {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	broadcaster.StartRecordingToSink(p.Events)
+	p.recorder = broadcaster.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: component})
+	stop := context.AfterFunc(ctx, p.queue.ShutDown)
+	defer stop()
+	var workers sync.WaitGroup
+	for range writers {
+		workers.Go(func() {
+			for p.next(ctx) {
+			}
+		})
+	}
+	workers.Wait()
+	return nil
+}
+
+// Synced is called by Follow once all runs that were there have been handled.
+func (p *Projector) Synced(context.Context) { p.once.Do(func() { close(p.synced) }) }
+
+// HasSynced is closed once Synced was called.
+func (p *Projector) HasSynced() <-chan struct{} { return p.synced }
+
+// Update takes a state of a run. Older states than the last one are ignored.
+func (p *Projector) Update(_ context.Context, u stream.RunUpdate) { p.update(u, false) }
+
+// Again writes the state of a run even if it was written before, because the
+// ActionSet does not say it.
+func (p *Projector) Again(u stream.RunUpdate) { p.update(u, true) }
+
+func (p *Projector) update(u stream.RunUpdate, again bool) {
+	run := u.Run
+	if !p.ActionSets.Watches(run.Namespace) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[run.UID]
+	if e == nil {
+		e = p.newEntry(run)
+		if e == nil {
+			return
+		}
+		p.entries[run.UID] = e
+	}
+	if u.Revision < e.revision || (u.Revision == e.revision && !again) {
+		return
+	}
+	if e.gone {
+		e.revision, e.state, e.settledAt = u.Revision, run.State, p.Clock.Now()
+		return
+	}
+	if again {
+		e.written = p.onServer(e.ref)
+	}
+	e.revision, e.state, e.changedAt = u.Revision, run.State, run.UpdatedAt
+	e.settledAt = time.Time{}
+	e.latest = Project(run)
+	if p.urgent(e) {
+		p.queue.Add(run.UID)
+		return
+	}
+	p.queue.AddAfter(run.UID, e.notBefore.Sub(p.Clock.Now()))
+}
+
+// newEntry starts to keep a run, or returns nil for one that ended before and
+// whose ActionSet says so or is gone.
+func (p *Projector) newEntry(run *event.Run) *entry {
+	ref := Ref{Namespace: run.Namespace, Name: run.Name, UID: run.UID}
+	onServer := p.onServer(ref)
+	if run.State.Terminal() && (onServer == nil || Terminal(onServer.State)) {
+		return nil
+	}
+	return &entry{ref: ref, written: onServer, notBefore: p.Clock.Now().Add(p.Interval)}
+}
+
+// onServer is what the watched ActionSet says; nil when it is not watched any
+// more. Outputs are not in it.
+func (p *Projector) onServer(ref Ref) *kanister.ActionSetStatus {
+	found, ok := p.ActionSets.Lookup(ref.Namespace, ref.Name)
+	if !ok || string(found.UID) != ref.UID {
+		return nil
+	}
+	if found.Status == nil {
+		return &kanister.ActionSetStatus{}
+	}
+	return found.Status
+}
+
+// urgent reports whether the state must not wait: the end, and the first time
+// that work is seen to have begun.
+func (p *Projector) urgent(e *entry) bool {
+	return Terminal(e.latest.State) || (shows(e.latest) && (e.written == nil || !shows(e.written)))
+}
+
+func (p *Projector) next(ctx context.Context) bool {
+	uid, shutdown := p.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer p.queue.Done(uid)
+	ref, status, was := p.take(uid)
+	if status == nil {
+		return true
+	}
+	err := p.Writer.Write(ctx, ref, status)
+	if errors.Is(err, ErrRefused) {
+		p.Log.Error().Err(err).Str("namespace", ref.Namespace).Str("actionset", ref.Name).
+			Msg("the whole status was refused; writing it without outputs")
+		err = p.Writer.Write(ctx, ref, reduced(status))
+	}
+	p.done(ctx, uid, status, err)
+	if err == nil {
+		p.tell(ref, was, status)
+	}
+	return true
+}
+
+// take returns what is to be written now; nothing when there is nothing, or when
+// it has to wait.
+func (p *Projector) take(uid string) (Ref, *kanister.ActionSetStatus, *kanister.ActionSetStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[uid]
+	if e == nil || e.gone || e.latest == nil {
+		p.queue.Forget(uid)
+		return Ref{}, nil, nil
+	}
+	if e.written != nil && equality.Semantic.DeepEqual(e.written, e.latest) {
+		p.settle(e, e.latest)
+		p.queue.Forget(uid)
+		p.Metrics.write(resultUnchanged)
+		return Ref{}, nil, nil
+	}
+	if wait := e.notBefore.Sub(p.Clock.Now()); wait > 0 && !p.urgent(e) {
+		p.queue.AddAfter(uid, wait)
+		return Ref{}, nil, nil
+	}
+	return e.ref, e.latest, e.written
+}
+
+func (p *Projector) done(ctx context.Context, uid string, status *kanister.ActionSetStatus, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[uid]
+	if e == nil {
+		return
+	}
+	log := p.Log.With().Str("namespace", e.ref.Namespace).Str("actionset", e.ref.Name).Str("run", uid).Logger()
+	switch {
+	case err == nil:
+		p.Metrics.write(resultWritten)
+		p.Metrics.lag(p.Clock.Since(e.changedAt))
+		p.settle(e, status)
+		p.queue.Forget(uid)
+		if e.latest != nil {
+			p.queue.Add(uid) // a newer state came meanwhile
+		}
+	case errors.Is(err, ErrGone):
+		p.Metrics.write(resultGone)
+		log.Info().Msg("the ActionSet was deleted; its run goes on without a status")
+		e.gone, e.latest, e.written, e.settledAt = true, nil, nil, p.Clock.Now()
+		p.queue.Forget(uid)
+	case ctx.Err() != nil:
+	default:
+		p.Metrics.write(resultError)
+		log.Warn().Err(err).Int("tries", p.queue.NumRequeues(uid)+1).Msg("the status could not be written; it will be tried again")
+		p.queue.AddRateLimited(uid)
+	}
+}
+
+// settle records that the ActionSet says status.
+func (p *Projector) settle(e *entry, status *kanister.ActionSetStatus) {
+	now := p.Clock.Now()
+	e.notBefore = now.Add(p.Interval)
+	e.written = status
+	if e.latest == status {
+		e.latest, e.settledAt = nil, now
+	}
+	if e.latest == nil && e.state.Terminal() {
+		e.written = nil // nothing follows
+	}
+}
+
+// tell makes the Kubernetes Events.
+func (p *Projector) tell(ref Ref, was, is *kanister.ActionSetStatus) {
+	target := &corev1.ObjectReference{
+		APIVersion: kanister.GroupVersion.String(), Kind: "ActionSet",
+		Namespace: ref.Namespace, Name: ref.Name, UID: types.UID(ref.UID),
+	}
+	for _, n := range notices(was, is) {
+		p.recorder.Event(target, n.kind, n.reason, bounded(n.message))
+	}
+}
+
+// bounded cuts a message to what an Event may hold.
+func bounded(message string) string {
+	const limit = 1000
+	if len(message) <= limit {
+		return message
+	}
+	return fmt.Sprintf("%s… (%d bytes; the whole is in status.error.message)",
+		strings.ToValidUTF8(message[:limit], ""), len(message))
+}

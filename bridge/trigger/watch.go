@@ -1,0 +1,137 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/rs/zerolog"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/internal/kube"
+)
+
+// Watcher keeps the ActionTriggers of some namespaces, or of all.
+type Watcher struct {
+	log       zerolog.Logger
+	informers []cache.SharedIndexInformer
+	mu        sync.Mutex
+	lastErr   error
+}
+
+// NewWatcher returns a watcher of the namespaces; none means all.
+func NewWatcher(c *kube.Clients, log zerolog.Logger, namespaces []string) (*Watcher, error) {
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	w := &Watcher{log: log}
+	for _, namespace := range namespaces {
+		client := c.ActionTriggers(namespace)
+		informer := cache.NewSharedIndexInformerWithOptions(&cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				list, err := client.List(ctx, o)
+				if err != nil {
+					return nil, err //nolint:wrapcheck // the reflector tells expired and refused by type
+				}
+				return list, nil
+			},
+			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+				return client.Watch(ctx, o) //nolint:wrapcheck // the reflector tells expired and refused by type
+			},
+		}, &salvor.ActionTrigger{}, cache.SharedIndexInformerOptions{ObjectDescription: "ActionTriggers"})
+		if err := errors.Join(
+			informer.SetTransform(slim),
+			informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { w.failed(err) }),
+		); err != nil {
+			return nil, fmt.Errorf("prepare the watch of ActionTriggers: %w", err)
+		}
+		w.informers = append(w.informers, informer)
+	}
+	return w, nil
+}
+
+// Ready is nil once the ActionTriggers that were there have been read.
+func (w *Watcher) Ready() error {
+	for _, informer := range w.informers {
+		if informer.HasSynced() {
+			continue
+		}
+		return w.notRead()
+	}
+	return nil
+}
+
+// run watches until ctx ends, calling noticed for each trigger that is new or
+// changed.
+func (w *Watcher) run(ctx context.Context, noticed func(*salvor.ActionTrigger)) {
+	handle := func(obj any) {
+		if t, ok := obj.(*salvor.ActionTrigger); ok {
+			noticed(t)
+		}
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, informer := range w.informers {
+		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    handle,
+			UpdateFunc: func(_, obj any) { handle(obj) },
+		}); err != nil {
+			w.failed(err)
+			continue
+		}
+		running.Go(func() { informer.RunWithContext(ctx) })
+	}
+}
+
+func (w *Watcher) waitForSync(ctx context.Context) bool {
+	for _, informer := range w.informers {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return false
+		}
+	}
+	return true
+}
+
+// all returns the triggers; callers do not change them.
+func (w *Watcher) all() []*salvor.ActionTrigger {
+	var out []*salvor.ActionTrigger
+	for _, informer := range w.informers {
+		for _, obj := range informer.GetStore().List() {
+			if t, ok := obj.(*salvor.ActionTrigger); ok {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+func (w *Watcher) notRead() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lastErr != nil {
+		return fmt.Errorf("the ActionTriggers have not been read: %w", w.lastErr)
+	}
+	return errors.New("the ActionTriggers have not been read yet")
+}
+
+func (w *Watcher) failed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lastErr = err
+	w.log.Warn().Err(err).Msg("the watch of ActionTriggers broke; it is started again")
+}
+
+// slim drops what nobody reads before a trigger is kept.
+func slim(obj any) (any, error) {
+	if t, ok := obj.(*salvor.ActionTrigger); ok {
+		t.ManagedFields = nil
+		delete(t.Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	return obj, nil
+}
