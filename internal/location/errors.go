@@ -30,7 +30,14 @@ func placeOfURL(url string) place {
 	shown := hidePassword(url)
 	kind, rest, _ := strings.Cut(shown, "://")
 	bucket, _, _ := strings.Cut(rest, "?")
-	return place{kind: kind, bucket: bucket}
+	where := place{kind: kind, bucket: bucket}
+	if shown != url {
+		_, rest, _ := strings.Cut(url, "://")
+		host, _, _ := strings.Cut(rest, "/")
+		user := host[:strings.LastIndex(host, "@")]
+		where.secrets = []string{user}
+	}
+	return where
 }
 
 // Error is what the operations of a Location return.

@@ -80,7 +80,7 @@ func OpenURL(ctx context.Context, url string) (*Location, error) {
 	l.upload = l.uploadChunks
 	var client *s3.Client
 	if bucket.As(&client) {
-		l.upload = (&s3Uploader{client: client, bucket: where.bucket, size: partSize}).upload
+		l.upload = newS3Uploader(client, where.bucket).upload
 	}
 	return l, nil
 }

@@ -61,7 +61,7 @@ func (l *Location) openS3(ctx context.Context, p *profile.Profile) error {
 	if l.bucket, err = s3blob.OpenBucket(ctx, client, p.Location.Bucket, nil); err != nil {
 		return err
 	}
-	l.upload = (&s3Uploader{client: client, bucket: p.Location.Bucket, size: partSize}).upload
+	l.upload = newS3Uploader(client, p.Location.Bucket).upload
 	return nil
 }
 

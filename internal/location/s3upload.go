@@ -19,6 +19,7 @@ const (
 	firstPart    = 16 << 20
 	constantPart = 5000 // parts of the first size
 	growEvery    = 500  // then the size doubles each so many parts
+	largestPart  = 4 << 30
 
 	partBuffers  = 4        // of parts up to sharedPart: three on their way, one being filled
 	sharedPart   = 64 << 20 // larger ones go one at a time through one buffer
@@ -30,15 +31,27 @@ func partSize(n int) int {
 	if n <= constantPart {
 		return firstPart
 	}
-	return firstPart << (1 + (n-constantPart-1)/growEvery)
+	return min(firstPart<<(1+(n-constantPart-1)/growEvery), largestPart)
 }
 
 // s3Uploader writes objects of unknown length to one bucket (see doc.go).
 type s3Uploader struct {
 	client *s3.Client
 	bucket string
+	// checksum is the algorithm parts are checked with; empty for none.
+	checksum types.ChecksumAlgorithm
 	// size is partSize; tests make it small.
 	size func(n int) int
+}
+
+// newS3Uploader follows the client's setting about checksums: all requests of an
+// upload have to agree on the algorithm, which the SDK does not see to.
+func newS3Uploader(client *s3.Client, bucket string) *s3Uploader {
+	u := &s3Uploader{client: client, bucket: bucket, size: partSize}
+	if client.Options().RequestChecksumCalculation != aws.RequestChecksumCalculationWhenRequired {
+		u.checksum = types.ChecksumAlgorithmCrc32
+	}
+	return u
 }
 
 // upload writes r to key: in one request when it fits into one part.
@@ -64,7 +77,7 @@ func (u *s3Uploader) upload(ctx context.Context, key string, r io.Reader) error 
 // uploadParts sends first and then the rest of r as parts of one upload.
 func (u *s3Uploader) uploadParts(ctx context.Context, key string, r io.Reader, pool *partPool, first []byte) error {
 	created, err := u.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &u.bucket, Key: &key, ContentType: aws.String(contentType),
+		Bucket: &u.bucket, Key: &key, ContentType: aws.String(contentType), ChecksumAlgorithm: u.checksum,
 	})
 	if err != nil {
 		return fmt.Errorf("start the upload: %w", err)
@@ -105,9 +118,11 @@ func (m *multipart) send(ctx context.Context, r io.Reader, first []byte) ([]type
 	}
 	start(first, len(first))
 	readErr := m.readParts(gctx, r, start)
-	// What a part ran into comes first: the reading then ended because of it.
-	if err := errors.Join(g.Wait(), readErr); err != nil {
-		return nil, err
+	if err := g.Wait(); err != nil {
+		return nil, err // also the reason why the reading ended
+	}
+	if readErr != nil {
+		return nil, readErr
 	}
 	done := make([]types.CompletedPart, len(parts))
 	for i, part := range parts {
@@ -142,7 +157,8 @@ func (m *multipart) readParts(ctx context.Context, r io.Reader, start func(buf [
 
 func (m *multipart) sendPart(ctx context.Context, part *types.CompletedPart, data []byte) error {
 	out, err := m.client.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &m.bucket, Key: &m.key, UploadId: m.id, PartNumber: part.PartNumber, Body: bytes.NewReader(data),
+		Bucket: &m.bucket, Key: &m.key, UploadId: m.id, PartNumber: part.PartNumber,
+		Body: bytes.NewReader(data), ChecksumAlgorithm: m.checksum,
 	})
 	if err != nil {
 		return fmt.Errorf("part %d: %w", *part.PartNumber, err)
