@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// parentCgroup is our cgroup in every hierarchy of this machine: one for
+// parentCgroups is our cgroup in every hierarchy of this machine: one for
 // cgroup v2, one per controller for v1.
 func parentCgroups() ([]string, error) {
 	mounts, err := readMounts()
@@ -28,9 +28,8 @@ func parentCgroups() ([]string, error) {
 	return roots, nil
 }
 
-// enterCgroup moves the process into a child of our cgroup. Containers without
-// a cgroup parent are put beneath the cgroup of the process that makes them
-// (v1) or beside it (v2): beneath our cgroup either way.
+// enterCgroup moves containerd into a child of our cgroup, and its shims with
+// it; the kubelet puts the pods beside it.
 func enterCgroup(pid int) error {
 	parents, err := parentCgroups()
 	if err != nil {

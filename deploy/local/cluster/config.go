@@ -56,12 +56,12 @@ disabled_plugins = [
 
 // kubeletConfig renders the kubelet's configuration.
 //
-// failCgroupV1, cgroupsPerQOS and enforceNodeAllocatable: cgroup v1 machines
-// are still around, and some lack a controller the per-QoS tree needs; limits
-// of containers hold without it. The eviction and image thresholds are loose
-// because a developer's disk is often nearly full, and evicting the database
-// of a demonstration helps nobody. makeIPTablesUtilChains: kube-proxy uses
-// nftables, and chains nobody reads would be left behind.
+// failCgroupV1: machines with cgroup v1 are still around. cgroupRoot: every pod
+// lives in our cgroup, so that all of its processes are found after a crash.
+// The eviction and image thresholds are loose because a developer's disk is
+// often nearly full, and evicting the database of a demonstration helps nobody.
+// makeIPTablesUtilChains: kube-proxy uses nftables, and chains nobody reads
+// would be left behind.
 func kubeletConfig(state string) string {
 	pki := filepath.Join(state, "pki")
 	return fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
@@ -79,7 +79,8 @@ authorization: {mode: Webhook}
 containerRuntimeEndpoint: unix://%[5]s
 cgroupDriver: cgroupfs
 failCgroupV1: false
-cgroupsPerQOS: false
+cgroupsPerQOS: true
+cgroupRoot: /%[10]s
 enforceNodeAllocatable: []
 failSwapOn: false
 makeIPTablesUtilChains: false
@@ -96,7 +97,7 @@ volumePluginDir: %[9]s
 shutdownGracePeriod: 0s
 `, bridgeAddress, portKubelet, portKubeletHealth, pki,
 		filepath.Join(layout.Run, "containerd.sock"), dnsDomain, dnsService,
-		filepath.Join(state, "podlogs"), filepath.Join(state, "kubelet", "volume-plugins"))
+		filepath.Join(state, "podlogs"), filepath.Join(state, "kubelet", "volume-plugins"), cgroupName)
 }
 
 // cniConfig renders the pod network: a bridge, addresses from a local store,

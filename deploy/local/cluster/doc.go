@@ -14,7 +14,7 @@
 //
 // Down does not trust its records: it stops what they name, then everything
 // that carries the cluster's mark in its environment, then everything in the
-// cluster's cgroup (which holds containerd, so every container is born in it).
+// cluster's cgroup, in which containerd runs and the kubelet puts every pod.
 // Then come mounts, interfaces, nft tables, cgroups, kernel settings and
 // folders. At the end it looks for each of these again and fails naming what
 // is left. It therefore works as well after a crash and when nothing runs.

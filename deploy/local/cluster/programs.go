@@ -92,8 +92,8 @@ func (c *Cluster) startScheduler() error {
 	)
 }
 
-// startContainerd runs containerd inside the cluster's cgroup: containers
-// without a cgroup parent are born beside it, so all of them can be found.
+// startContainerd runs containerd inside the cluster's cgroup, where its shims
+// are born too.
 func (c *Cluster) startContainerd() error {
 	if err := c.start(containerd, "--config="+c.path("containerd.toml")); err != nil {
 		return err
