@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 func (c *Cluster) removeSteps() []step {
 	return []step{
 		{"stop the programs", c.stopPrograms},
-		{"stop the containers", func(context.Context) error { return c.stopContainers() }},
+		{"stop the containers", c.stopContainers},
 		{"stop containerd", c.stopRuntime},
 		{"unmount", func(context.Context) error { return c.unmountAll() }},
 		{"remove network and cgroups", func(ctx context.Context) error {
@@ -75,9 +76,9 @@ func (c *Cluster) stopPrograms(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// stopContainers kills what runs in our cgroups but containerd and its shims,
-// which take in their dead children.
-func (c *Cluster) stopContainers() error {
+// stopContainers kills what runs in our cgroups or on a root file system of
+// ours, but not containerd and its shims, which take in their dead children.
+func (c *Cluster) stopContainers(ctx context.Context) error {
 	marked, err := c.programs.Marked()
 	if err != nil {
 		return err
@@ -86,7 +87,14 @@ func (c *Cluster) stopContainers() error {
 	for _, identity := range marked {
 		keep = append(keep, identity.PID)
 	}
-	return killCgroups(keep)
+	if err := killCgroups(keep); err != nil {
+		return err
+	}
+	rooted, err := process.Rooted(c.layout.State())
+	if err != nil {
+		return err
+	}
+	return process.Stop(ctx, rooted, 0)
 }
 
 // stopRuntime stops containerd, then everything else that carries our mark:
@@ -114,7 +122,8 @@ func (c *Cluster) removeState() error {
 func (c *Cluster) leftovers(ctx context.Context) error {
 	var left []string
 	marked, err := c.programs.Marked()
-	for _, identity := range marked {
+	rooted, rootErr := process.Rooted(c.layout.State())
+	for _, identity := range slices.Concat(marked, rooted) {
 		left = append(left, fmt.Sprintf("process %d", identity.PID))
 	}
 	mounts, mountErr := c.ownMounts()
@@ -137,7 +146,7 @@ func (c *Cluster) leftovers(ctx context.Context) error {
 			left = append(left, path)
 		}
 	}
-	if err := errors.Join(err, mountErr, nftErr, dirErr); err != nil {
+	if err := errors.Join(err, rootErr, mountErr, nftErr, dirErr); err != nil {
 		return err
 	}
 	if len(left) > 0 {

@@ -93,6 +93,28 @@ func Marked(variable, value string) ([]Identity, error) {
 	})
 }
 
+// Rooted returns the processes whose root file system is an overlay that keeps
+// its changes below the folder: the containers of a containerd whose store is
+// there, even when nothing else is left of it.
+func Rooted(folder string) ([]Identity, error) {
+	return find(func(dir string) bool {
+		mounts, err := os.ReadFile(filepath.Join(dir, "mountinfo"))
+		return err == nil && rootedBelow(string(mounts), folder)
+	})
+}
+
+// rootedBelow looks at the mount of "/", the fifth field, and at the overlay's
+// options. The mounts of other containers that a process may see do not count.
+func rootedBelow(mountinfo, folder string) bool {
+	for line := range strings.Lines(mountinfo) {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && fields[4] == "/" && strings.Contains(line, "upperdir="+folder+"/") {
+			return true
+		}
+	}
+	return false
+}
+
 func find(match func(dir string) bool) ([]Identity, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
