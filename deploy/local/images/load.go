@@ -38,23 +38,16 @@ func (l Loader) Load(ctx context.Context, definitions []Definition) error {
 }
 
 func (l Loader) one(ctx context.Context, definition Definition) error {
-	what := "image " + definition.Refs[0]
-	var skipped string
-	err := l.Progress.Step(ctx, what, func(ctx context.Context) error {
+	return l.Progress.Step(ctx, "image "+definition.Refs[0], func(ctx context.Context) error {
 		image, err := definition.build(ctx, Sources{Layout: l.Layout})
 		if errors.Is(err, ErrNoSource) {
-			skipped = err.Error()
-			return nil
+			return progress.Skipped("skipped: " + err.Error())
 		}
 		if err != nil {
 			return err
 		}
 		return l.load(ctx, image, definition.Refs)
 	})
-	if skipped != "" {
-		l.Progress.Skip(what, "skipped: "+skipped)
-	}
-	return err
 }
 
 func (l Loader) load(ctx context.Context, image v1.Image, refs []string) error {
@@ -67,7 +60,7 @@ func (l Loader) load(ctx context.Context, image v1.Image, refs []string) error {
 		return err
 	}
 	if !slices.ContainsFunc(refs, func(ref string) bool { return loaded[ref] != id.String() }) {
-		return nil
+		return progress.Skipped("up to date")
 	}
 	if err := l.pipe(ctx, image, refs); err != nil {
 		return err

@@ -4,6 +4,7 @@ package progress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -25,8 +26,14 @@ func New(out io.Writer) *Printer {
 	return &Printer{out: out, began: time.Now()}
 }
 
-// Step runs work and writes how long it took, or that it failed. note is
-// called for the lines of a long step and may be nil.
+// Skipped is what the work of a step returns when there is nothing to do; it
+// says why.
+type Skipped string
+
+func (s Skipped) Error() string { return string(s) }
+
+// Step runs work and writes how long it took, that it failed, or why there was
+// nothing to do.
 func (p *Printer) Step(ctx context.Context, what string, work func(context.Context) error) error {
 	return p.Watched(ctx, what, nil, work)
 }
@@ -41,6 +48,11 @@ func (p *Printer) Watched(ctx context.Context, what string, note func() string, 
 	err := work(ctx)
 	close(stop)
 	beat.Wait()
+	var skipped Skipped
+	if errors.As(err, &skipped) {
+		p.Skip(what, string(skipped))
+		return nil
+	}
 	if err != nil {
 		p.line("  FAILED  %-44s %8s", what, Short(time.Since(start)))
 		return fmt.Errorf("%s: %w", what, err)
