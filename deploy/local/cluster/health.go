@@ -163,7 +163,10 @@ func (c *Cluster) wait(hold func(context.Context) error, limit time.Duration, pr
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("not after %s: %w (logs: %s)", limit, err, c.path("logs"))
+				if errors.Is(ctx.Err(), context.Canceled) {
+					return ctx.Err()
+				}
+				return fmt.Errorf("not after %s: %w", limit, err)
 			case <-ticker.C:
 			}
 		}

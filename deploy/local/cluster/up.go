@@ -41,18 +41,28 @@ func (c *Cluster) Up(ctx context.Context) error {
 		c.out.Title("The cluster that runs is not well (%v); starting it anew", err)
 	}
 	if err := c.runSteps(ctx, c.startSteps()); err != nil {
-		return fmt.Errorf("%w\nthe programs' output is in %s; `make cluster-down` removes everything", err, c.path("logs"))
+		return c.explain(ctx, err)
 	}
 	c.out.Total("local cluster up: export KUBECONFIG=%s", c.layout.Kubeconfig())
 	return nil
 }
 
+// explain adds to the error of a start where to look and what to do.
+func (c *Cluster) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted; `make cluster` begins anew, `make cluster-down` removes what was started (%w)", ctx.Err())
+	}
+	if _, statErr := os.Stat(c.path("logs")); statErr != nil {
+		return err // no program was started
+	}
+	return fmt.Errorf("%w\nthe programs' output is in %s; `make cluster-down` removes everything", err, c.path("logs"))
+}
+
 func (c *Cluster) startSteps() []step {
 	loader := images.Loader{Layout: c.layout, Progress: c.out}
 	return []step{
-		{"remove what an earlier cluster left", func(ctx context.Context) error {
-			return errors.Join(c.remove(ctx), checkPorts(), overlaps())
-		}},
+		{"remove what an earlier cluster left", c.remove},
+		{"ports and networks are free", func(context.Context) error { return errors.Join(checkPorts(), overlaps()) }},
 		{"certificates and configuration", func(context.Context) error { return c.prepare() }},
 		{"network", c.makeNetwork},
 		{"start etcd, API server and containerd", func(context.Context) error {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -81,6 +83,26 @@ func TestLayersAreCachedByContent(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, mended.Len, info.Size())
 	})
+}
+
+func TestPruneKeepsWhatWasUsed(t *testing.T) {
+	dir := t.TempDir()
+	old, err := files(dir, []Entry{{Path: "old", Content: []byte("1")}})
+	require.NoError(t, err)
+	entries := []Entry{{Path: "kept", Content: []byte("1")}}
+	kept, err := files(dir, entries)
+	require.NoError(t, err)
+	past := time.Now().Add(-time.Hour)
+	for _, l := range []*layer{old, kept} {
+		note := strings.TrimSuffix(l.path, ".tar") + ".json"
+		require.NoError(t, os.Chtimes(note, past, past))
+	}
+	begin := time.Now().Add(-time.Minute)
+	_, err = files(dir, entries) // used again
+	require.NoError(t, err)
+	require.NoError(t, Prune(dir, begin))
+	require.NoFileExists(t, old.path)
+	require.FileExists(t, kept.path)
 }
 
 func TestDefinitionBuildsAValidImage(t *testing.T) {

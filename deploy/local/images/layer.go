@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -137,7 +138,8 @@ func cached(dir, key string, write func(path string) error) (*layer, error) {
 	if err == nil {
 		info, statErr := os.Stat(found.path)
 		if json.Unmarshal(content, found) == nil && statErr == nil && info.Size() == found.Len {
-			return found, nil
+			now := time.Now() // Prune keeps what was used
+			return found, os.Chtimes(note, now, now)
 		}
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -158,6 +160,26 @@ func cached(dir, key string, write func(path string) error) (*layer, error) {
 		return nil, err
 	}
 	return found, os.WriteFile(note, content, 0o644)
+}
+
+// Prune removes the layers of the folder that nobody used since the moment: a
+// program that is built often would fill the disk with its past.
+func Prune(dir string, since time.Time) error {
+	notes, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, note := range notes {
+		info, err := os.Stat(note)
+		if err != nil || !info.ModTime().Before(since) {
+			errs = append(errs, err)
+			continue
+		}
+		// The note goes first: a layer without one is no layer.
+		errs = append(errs, os.Remove(note), os.Remove(strings.TrimSuffix(note, ".json")+".tar"))
+	}
+	return errors.Join(errs...)
 }
 
 func measure(path string) (v1.Hash, int64, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -123,9 +124,13 @@ func (t *tool) images() *cobra.Command {
 		Short: "Build our images and give them to the running cluster, as far as it does not have them",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			began := time.Now()
 			loader := images.Loader{Layout: t.layout, Progress: t.out}
 			if err := loader.Load(cmd.Context(), append(images.Base(), images.Product()...)); err != nil {
 				return err
+			}
+			if err := images.Prune(images.Sources{Layout: t.layout}.Cache(), began); err != nil {
+				return fmt.Errorf("remove layers that no image uses any more: %w", err)
 			}
 			t.out.Total("images loaded")
 			return nil
