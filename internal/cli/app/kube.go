@@ -35,8 +35,12 @@ func (k *Kube) config() clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 }
 
-// Clients makes the clients.
-func (k *Kube) Clients() (*kube.Clients, error) {
+// Clients makes the clients, with the default rate limit.
+func (k *Kube) Clients() (*kube.Clients, error) { return k.ClientsAt(0, 0) }
+
+// ClientsAt makes the clients with a rate limit in requests per second; 0 means
+// the default.
+func (k *Kube) ClientsAt(qps float32, burst int) (*kube.Clients, error) {
 	config, err := k.config().ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
 		return nil, fmt.Errorf("no cluster is configured: set --kubeconfig or KUBECONFIG, or run inside a pod: %w", err)
@@ -44,6 +48,7 @@ func (k *Kube) Clients() (*kube.Clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
+	config.QPS, config.Burst = qps, burst
 	clients, err := kube.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)

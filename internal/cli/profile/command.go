@@ -201,7 +201,7 @@ func (c *creator) apply(ctx context.Context, clients *kube.Clients, secret *core
 	}
 	if _, err := clients.Profiles(profile.Namespace).Create(ctx, profile, options); err != nil {
 		err = fmt.Errorf("create Profile %s/%s: %w", profile.Namespace, profile.Name, err)
-		if undo := secrets.Delete(ctx, secret.Name, metav1.DeleteOptions{}); undo != nil {
+		if undo := secrets.Delete(context.WithoutCancel(ctx), secret.Name, metav1.DeleteOptions{}); undo != nil {
 			err = fmt.Errorf("%w; its Secret %s could not be removed again: %w", err, secret.Name, undo)
 		}
 		return err
