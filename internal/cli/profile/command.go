@@ -13,6 +13,7 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/cli/app"
 	"github.com/salvor-io/salvor/internal/kube"
+	wire "github.com/salvor-io/salvor/internal/profile"
 )
 
 // Shared are the flags of all "create" commands.
@@ -73,12 +74,12 @@ func (c *creator) s3() *cobra.Command {
 				return err
 			}
 			x := &access{
-				location: kanister.LocationTypeS3Compliant, short: "s3", idField: fieldAWSKey, secretField: fieldAWSSecret,
-				data: map[string]string{fieldAWSKey: key, fieldAWSSecret: value},
+				location: kanister.LocationTypeS3Compliant, short: "s3", idField: wire.AWSAccessKeyID, secretField: wire.AWSSecretAccessKey,
+				data: map[string]string{wire.AWSAccessKeyID: key, wire.AWSSecretAccessKey: value},
 			}
 			if role != "" {
-				x.data[fieldAWSRole] = role
-				x.whole = typeAWS
+				x.data[wire.AWSRole] = role
+				x.whole = wire.SecretAWS
 			}
 			return c.create(cmd.Context(), x)
 		},
@@ -115,8 +116,8 @@ func (c *creator) gcp() *cobra.Command {
 				}
 			}
 			return c.create(cmd.Context(), &access{
-				location: kanister.LocationTypeGCS, short: "gcp", idField: fieldGCPProject, secretField: fieldGCPKey,
-				data: map[string]string{fieldGCPProject: project, fieldGCPKey: key},
+				location: kanister.LocationTypeGCS, short: "gcp", idField: wire.GCPProjectID, secretField: wire.GCPServiceKey,
+				data: map[string]string{wire.GCPProjectID: project, wire.GCPServiceKey: key},
 			})
 		},
 	}
@@ -142,12 +143,12 @@ func (c *creator) azure() *cobra.Command {
 				return err
 			}
 			x := &access{
-				location: kanister.LocationTypeAzure, short: "azure", idField: fieldAzureAccount, secretField: fieldAzureKey,
-				data: map[string]string{fieldAzureAccount: account, fieldAzureKey: value},
+				location: kanister.LocationTypeAzure, short: "azure", idField: wire.AzureStorageAccount, secretField: wire.AzureStorageKey,
+				data: map[string]string{wire.AzureStorageAccount: account, wire.AzureStorageKey: value},
 			}
 			if environment != "" {
-				x.data[fieldAzureEnv] = environment
-				x.whole = typeAzure
+				x.data[wire.AzureStorageEnvironment] = environment
+				x.whole = wire.SecretAzure
 			}
 			return c.create(cmd.Context(), x)
 		},

@@ -16,21 +16,6 @@ import (
 	"github.com/salvor-io/salvor/internal/cli/app"
 )
 
-// Fields of the Secrets, and their types, as Kanister names them.
-const (
-	fieldAWSKey       = "aws_access_key_id"
-	fieldAWSSecret    = "aws_secret_access_key" //nolint:gosec // the name of a field
-	fieldAWSRole      = "role"
-	fieldGCPProject   = "gcp_project_id"
-	fieldGCPKey       = "gcp_service_key"
-	fieldAzureAccount = "azure_storage_account_id"
-	fieldAzureKey     = "azure_storage_key"
-	fieldAzureEnv     = "azure_storage_environment"
-
-	typeAWS   corev1.SecretType = "secrets.kanister.io/aws"
-	typeAzure corev1.SecretType = "secrets.kanister.io/azure"
-)
-
 // access is what one provider's flags come to.
 type access struct {
 	location kanister.LocationType

@@ -31,7 +31,11 @@ type Deps struct {
 	Clock   clock.WithTicker
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer
-	// Namespace is Salvor's own: that of the library of blueprints.
+}
+
+// Settings are what the process knows and roles may need among their options.
+type Settings struct {
+	// Namespace is Salvor's own, in which the library of blueprints is too.
 	Namespace string
 }
 
@@ -43,7 +47,10 @@ type Constructor struct {
 	NeedsCluster bool
 	// BindFlags defines the role's flags; may be nil.
 	BindFlags func(*pflag.FlagSet)
-	// Validate checks the role's options after the flags are parsed; may be nil.
+	// Configure completes the role's options after the flags are parsed; may be
+	// nil.
+	Configure func(Settings)
+	// Validate checks the role's options afterwards; may be nil.
 	Validate func() error
 	// New makes the role. It is called when the streams are in place.
 	New func(context.Context, Deps) (Role, error)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 
@@ -61,6 +62,9 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	for _, role := range roles {
+		if role.Configure != nil {
+			role.Configure(Settings{Namespace: c.Options.Namespace})
+		}
 		if role.Validate == nil {
 			continue
 		}
@@ -81,6 +85,9 @@ var errEnded = errors.New("asked to end")
 // fails. Afterwards nothing of it runs, unless a role ignored the end for
 // longer than Options.Grace, which is an error. A Server runs once.
 func (s *Server) Run(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
 	s.announce()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -121,8 +128,9 @@ func (s *Server) announce() {
 
 // work is the way up, the roles, and the way down. It returns nil when ctx has
 // ended and all went well.
-func (s *Server) work(ctx context.Context, registry prometheus.Registerer) (err error) {
-	deps := Deps{Clock: s.clock, Metrics: registry, Namespace: s.options.Namespace, Log: s.log}
+func (s *Server) work(ctx context.Context, registry prometheus.Registerer) error {
+	var err error
+	deps := Deps{Clock: s.clock, Metrics: registry, Log: s.log}
 	if deps.Clients, err = s.cluster(); err != nil {
 		return err
 	}
@@ -136,7 +144,9 @@ func (s *Server) work(ctx context.Context, registry prometheus.Registerer) (err 
 	s.mu.Unlock()
 	defer func() {
 		s.log.Info().Msg("closing the connection and the broker")
-		err = errors.Join(err, l.close())
+		if err := l.close(); err != nil {
+			s.log.Warn().Err(err).Msg("what was published last may not have arrived; it is done again after the next start")
+		}
 	}()
 	if deps.JS, err = jetstream.New(l.conn); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
@@ -170,9 +180,7 @@ func (s *Server) cluster() (*kube.Clients, error) {
 
 func (s *Server) build(ctx context.Context, deps Deps) error {
 	s.setPhase("starting the roles")
-	log := deps.Log
 	for _, constructor := range s.roles {
-		deps.Log = log.With().Str("role", constructor.Name).Logger()
 		role, err := constructor.New(ctx, deps)
 		if err != nil {
 			return fmt.Errorf("start the %s: %w", constructor.Name, err)
@@ -202,6 +210,7 @@ func (s *Server) runRoles(ctx context.Context) error {
 		return err
 	case <-inner.Done():
 	}
+	s.setPhase("ending")
 	s.log.Info().Dur("grace", s.options.Grace).Msg("ending the roles")
 	timer := s.clock.NewTimer(s.options.Grace)
 	defer timer.Stop()
@@ -279,16 +288,11 @@ func newRoll(running []named) *roll {
 func (r *roll) strike(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := range r.list {
-		if r.list[i] == name {
-			r.list = append(r.list[:i], r.list[i+1:]...)
-			return
-		}
-	}
+	r.list = slices.DeleteFunc(r.list, func(n string) bool { return n == name })
 }
 
 func (r *roll) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]string(nil), r.list...)
+	return slices.Clone(r.list)
 }
