@@ -17,6 +17,8 @@ type Options struct {
 	// MaxStore bounds what JetStream may write, in bytes. 0 means the server's
 	// default, three quarters of the disk.
 	MaxStore int64
+	// Host and Port for clients outside the process. Port 0 means that nothing
+	// listens: this process connects without a socket. Port -1 picks a free one.
 	Host string
 	Port int
 	// NoSync leaves syncing to the operating system. For tests only.

@@ -76,14 +76,18 @@ func Cluster(t testing.TB) jetstream.JetStream {
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	ports := make([]int, 0, n)
+	listeners := make([]net.Listener, 0, n)
 	for range n {
 		var config net.ListenConfig
 		l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		defer func() { require.NoError(t, l.Close()) }()
+		listeners = append(listeners, l)
 		addr, ok := l.Addr().(*net.TCPAddr)
 		require.True(t, ok)
 		ports = append(ports, addr.Port)
+	}
+	for _, l := range listeners {
+		require.NoError(t, l.Close())
 	}
 	return ports
 }

@@ -7,17 +7,17 @@ import (
 )
 
 var (
-	// ErrExists: the run is there already, or the job is queued already.
+	// ErrExists means that the run is there already, or the job is queued already.
 	ErrExists = errors.New("exists already")
-	// ErrNotFound: there is no such run, or no such content.
+	// ErrNotFound means that there is no such run, or no such content.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: somebody wrote a newer revision; read again and decide again.
+	// ErrConflict means that somebody wrote a newer revision; read again and decide again.
 	ErrConflict = errors.New("a newer revision exists")
-	// ErrHeld: another runner holds the claim.
+	// ErrHeld means that another runner holds the claim.
 	ErrHeld = errors.New("held by another runner")
-	// ErrLost: the claim ran out or was taken over.
+	// ErrLost means that the claim ran out or was taken over.
 	ErrLost = errors.New("the claim is lost")
-	// ErrFull: the stream refuses new messages until there is room.
+	// ErrFull means that the stream refuses new messages until there is room.
 	ErrFull = errors.New("the stream is full")
 )
 

@@ -175,7 +175,7 @@ func decodeInto(msg jetstream.Msg, typ string, into any) (traceparent string, er
 	if err := e.DataAs(into); err != nil {
 		return "", fmt.Errorf("decode %s: %w", typ, err)
 	}
-	traceparent, _ = e.Extensions()[event.ExtTraceparent].(string) //nolint:errcheck // absent is empty
+	traceparent, _ = e.Extensions()[event.ExtTraceparent].(string)
 	return traceparent, nil
 }
 

@@ -39,6 +39,7 @@ const (
 // +kubebuilder:printcolumn:name="Last Transition Time",type=string,format=date-time,priority=1,JSONPath=`.status.progress.lastTransitionTime`
 // +kubebuilder:printcolumn:name="SizeUploadedB",type=integer,priority=1,JSONPath=`.status.progress.sizeUploadedB`
 // +kubebuilder:printcolumn:name="SizeDownloadedB",type=integer,priority=1,JSONPath=`.status.progress.sizeDownloadedB`
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 type ActionSet struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -84,6 +85,7 @@ type ActionSpec struct {
 	// Artifacts given to the phases, as .ArtifactsIn.
 	//
 	// +optional
+	// +nullable
 	Artifacts map[string]Artifact `json:"artifacts,omitempty"`
 	// ConfigMaps given to the phases, as .ConfigMaps.
 	//
@@ -103,6 +105,8 @@ type ActionSpec struct {
 	// PodOverride is merged (strategic merge) over the pod specs of this action.
 	//
 	// +optional
+	// +nullable
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	PodOverride JSONMap `json:"podOverride,omitempty"`
@@ -118,10 +122,12 @@ type ActionSpec struct {
 	// PodLabels are put on the pods of this action; the blueprint's win.
 	//
 	// +optional
+	// +nullable
 	PodLabels map[string]string `json:"podLabels,omitempty"`
 	// PodAnnotations are put on the pods of this action; the blueprint's win.
 	//
 	// +optional
+	// +nullable
 	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
 }
 
@@ -234,6 +240,7 @@ type Phase struct {
 	//
 	// +optional
 	// +nullable
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Output JSONMap `json:"output,omitempty"`

@@ -13,7 +13,7 @@ var (
 	// GroupVersion is the group and version of the resources of this package.
 	GroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1alpha1"}
 
-	// ActionSets, Blueprints and Profiles name the resources for dynamic clients.
+	// ActionSets names the ActionSet resource for dynamic clients.
 	ActionSets = GroupVersion.WithResource("actionsets")
 	// Blueprints names the Blueprint resource.
 	Blueprints = GroupVersion.WithResource("blueprints")

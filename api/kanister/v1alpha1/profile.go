@@ -13,6 +13,7 @@ import (
 // +kubebuilder:printcolumn:name="Endpoint",type=string,JSONPath=`.location.endpoint`
 // +kubebuilder:printcolumn:name="Prefix",type=string,priority=1,JSONPath=`.location.prefix`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 type Profile struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Last Event",type=string,JSONPath=`.status.lastEvent.id`
 // +kubebuilder:printcolumn:name="Last ActionSet",type=string,JSONPath=`.status.lastActionSet`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 type ActionTrigger struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -39,8 +40,8 @@ type ActionTriggerList struct {
 
 // ActionTriggerSpec says which events count and what they start.
 type ActionTriggerSpec struct {
-	// On says which events count.
-	On TriggerSource `json:"on"`
+	// When says what starts it. (Not "on": YAML reads that word as true.)
+	When TriggerSource `json:"when"`
 	// Template of the ActionSet. Nothing in it is taken from the event.
 	Template ActionSetTemplate `json:"template"`
 	// Suspend stops the trigger: events are accepted and ignored. Default false.

@@ -1,0 +1,94 @@
+# `make help` lists what can be done. Everything that is built or downloaded goes
+# to bin/ and .local/, which git ignores.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED ?= 0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/salvor-io/salvor/internal/version.Version=$(VERSION)
+GOBUILD := go build -trimpath -ldflags '$(LDFLAGS)'
+
+# Tools that are pinned here and not in go.mod.
+GOLANGCI_LINT := .local/tools/golangci-lint-v2.15.0
+CONTROLLER_GEN := .local/tools/controller-gen-v0.23.0
+
+# Extra flags for go test, for example RACE=-race or TESTFLAGS=-v.
+RACE ?=
+TESTFLAGS ?=
+
+include deploy/local/local.mk
+
+##@ The two commands
+
+.PHONY: demo
+demo: cluster-or-kubeconfig build ## Build a one-node Kubernetes, install Salvor, lose a database and restore it
+	@go run ./test/demo $(DEMOFLAGS)
+
+.PHONY: test
+test: test-tools ## Unit, stream and API-server tests (RACE=-race for the race detector)
+	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) $(TESTFLAGS) ./...
+	cd deploy/local && CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) $(TESTFLAGS) ./...
+
+##@ Development
+
+.PHONY: build
+build: ## Build bin/salvor and bin/kando
+	@$(GOBUILD) -o bin/ ./cmd/salvor ./cmd/kando
+
+.PHONY: e2e
+e2e: cluster-or-kubeconfig build ## End-to-end tests on the cluster
+	go test -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e/...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters on both modules
+	$(GOLANGCI_LINT) run ./...
+	cd deploy/local && $(CURDIR)/$(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...
+
+.PHONY: format
+format: $(GOLANGCI_LINT) ## Format the code
+	$(GOLANGCI_LINT) fmt ./...
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Generate deep copies and CRDs
+	$(CONTROLLER_GEN) object paths=./api/...
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=deploy/chart/files/crds
+
+.PHONY: verify
+verify: generate ## Fail when generated files or go.mod are not up to date
+	go mod tidy -diff
+	cd deploy/local && go mod tidy -diff
+	git diff --exit-code -- api deploy/chart/files
+
+.PHONY: ci
+ci: ## What runs before a change lands
+	.ci/run
+
+.PHONY: clean
+clean: cluster-down ## Stop the cluster and remove everything that was built
+	rm -rf bin .local
+
+.PHONY: help
+help: ## Show this text
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The cluster that KUBECONFIG names, or one of our own with our images on it.
+.PHONY: cluster-or-kubeconfig
+ifdef KUBECONFIG
+cluster-or-kubeconfig: client-tools
+	@echo "Using the cluster of KUBECONFIG=$(KUBECONFIG); its nodes must be able to pull the images (see README)."
+else
+cluster-or-kubeconfig: cluster images
+endif
+
+$(GOLANGCI_LINT):
+	@mkdir -p $(@D)
+	GOBIN=$(CURDIR)/$(@D)/new go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	@mv $(@D)/new/golangci-lint $@
+
+$(CONTROLLER_GEN):
+	@mkdir -p $(@D)
+	GOBIN=$(CURDIR)/$(@D)/new go install sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
+	@mv $(@D)/new/controller-gen $@

@@ -1,0 +1,146 @@
+package apitest_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/yaml"
+
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/internal/kubetest"
+)
+
+func TestCRDs(t *testing.T) {
+	t.Parallel()
+	server := kubetest.Start(t)
+	server.InstallCRDs(t, filepath.Join("..", "..", "deploy", "chart", "files", "crds"))
+	clients, err := kube.New(server.Config())
+	require.NoError(t, err)
+
+	for _, c := range []struct {
+		name     string
+		resource schema.GroupVersionResource
+		manifest string
+		// refused is a part of the API server's answer; empty means accepted.
+		refused string
+	}{
+		{"an ActionSet as kanctl writes it", kanister.ActionSets, `
+spec:
+  actions:
+  - name: backup
+    blueprint: postgres-bp
+    object: {apiVersion: "", group: "", resource: "", kind: StatefulSet, name: db, namespace: shop}
+    configMaps: {}
+    secrets: null
+    options: null
+    artifacts: null
+    preferredVersion: ""
+    profile: {apiVersion: "", group: "", kind: "", name: backups, namespace: shop, resource: ""}
+    podOverride: {nodeSelector: {disk: ssd}, tolerations: [{operator: Exists}]}`, ""},
+		{"an ActionSet without spec", kanister.ActionSets, `{}`, "spec: Required value"},
+		{"an ActionSet without actions", kanister.ActionSets, `spec: {actions: []}`, "spec.actions in body should have at least 1 items"},
+		{"an action without a name", kanister.ActionSets, `spec: {actions: [{object: {kind: Namespace, name: a}}]}`, "spec.actions[0].name: Required value"},
+		{"an action without an object", kanister.ActionSets, `spec: {actions: [{name: backup}]}`, "spec.actions[0].object: Required value"},
+		{"options that are not text", kanister.ActionSets, `spec: {actions: [{name: b, object: {}, options: {a: 1}}]}`, "spec.actions[0].options.a"},
+		{"a Blueprint without a function", kanister.Blueprints, `actions: {backup: {phases: [{name: a}]}}`, "actions.backup.phases[0].func: Required value"},
+		{"a Blueprint with an unnamed deferPhase and null arguments", kanister.Blueprints, `
+actions:
+  backup:
+    phases: [{func: KubeTask, name: a, args: {namespace: null, command: [sh]}}]
+    deferPhase: {func: KubeOps, args: {operation: delete}}`, ""},
+		{"a Profile as kanctl writes it", kanister.Profiles, `
+location: {type: s3Compliant, bucket: b, endpoint: "http://s3:7070", prefix: "", region: us-east-1}
+credential: {type: keyPair, keyPair: {idField: aws_access_key_id, secretField: aws_secret_access_key, secret: {apiVersion: v1, kind: Secret, name: s, namespace: shop}}}
+skipSSLVerify: false`, ""},
+		{"a Profile of an unknown type", kanister.Profiles, `location: {type: ftp, bucket: b}`, `Unsupported value: "ftp": supported values: "s3Compliant", "gcs", "azure", "kopia", "filestore"`},
+		{"a Profile without a bucket", kanister.Profiles, `location: {type: gcs}`, "location.bucket is required for this type"},
+		{"a key pair that is missing", kanister.Profiles, `{location: {type: gcs, bucket: b}, credential: {type: keyPair}}`, "credential.keyPair is required when credential.type is keyPair"},
+		{"an ActionTrigger", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: com.example.saved, source: /app, tenant: a}}]}}
+  template: {spec: {actions: [{name: backup, blueprint: b, object: {kind: Namespace, name: a}}]}}`, ""},
+		{"an ActionTrigger without filters", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: []}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, "spec.when.event.filters in body should have at least 1 items"},
+		{"an attribute that cannot be", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {Event-Type: x}}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, "attribute names are lower-case letters and digits"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			object := parse(t, c.manifest)
+			object.SetGroupVersionKind(c.resource.GroupVersion().WithKind(kinds[c.resource]))
+			object.SetGenerateName("x-")
+			_, err := clients.Dynamic.Resource(c.resource).Namespace("default").Create(t.Context(), object, metav1.CreateOptions{})
+			if c.refused == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.refused)
+		})
+	}
+	t.Run("null arguments are kept", func(t *testing.T) { t.Parallel(); nullsAreKept(t, clients) })
+	t.Run("a status of any size of words", func(t *testing.T) { t.Parallel(); statusIsSeparate(t, clients.Dynamic) })
+}
+
+var kinds = map[schema.GroupVersionResource]string{
+	kanister.ActionSets: "ActionSet", kanister.Blueprints: "Blueprint", kanister.Profiles: "Profile",
+	salvor.ActionTriggers: "ActionTrigger",
+}
+
+func parse(t *testing.T, manifest string) *unstructured.Unstructured {
+	t.Helper()
+	object := map[string]any{}
+	require.NoError(t, yaml.Unmarshal([]byte(manifest), &object))
+	return &unstructured.Unstructured{Object: object}
+}
+
+// nullsAreKept: a null argument must reach the dispatcher, which says what is
+// wrong with it; a server that dropped it would hide a mistake.
+func nullsAreKept(t *testing.T, clients *kube.Clients) {
+	t.Helper()
+	var blueprint kanister.Blueprint
+	require.NoError(t, yaml.Unmarshal([]byte(`
+metadata: {generateName: nulls-}
+actions: {backup: {phases: [{func: ScaleWorkload, name: a, args: {namespace: null, replicas: 3}}]}}`), &blueprint))
+	created, err := clients.Blueprints("default").Create(t.Context(), &blueprint, metav1.CreateOptions{})
+	require.NoError(t, err)
+	args := created.Actions["backup"].Phases[0].Args
+	assert.Contains(t, args, "namespace")
+	assert.Nil(t, args["namespace"])
+	assert.Equal(t, int64(3), args["replicas"], "integers stay integers")
+}
+
+// statusIsSeparate: whoever may create an ActionSet cannot write its status with
+// it, and the state can be selected on.
+func statusIsSeparate(t *testing.T, client dynamic.Interface) {
+	t.Helper()
+	actionSets := client.Resource(kanister.ActionSets).Namespace("default")
+	object := parse(t, `
+apiVersion: cr.kanister.io/v1alpha1
+kind: ActionSet
+metadata: {name: separate}
+spec: {actions: [{name: backup, object: {kind: Namespace, name: a}}]}
+status: {state: complete}`)
+	created, err := actionSets.Create(t.Context(), object, metav1.CreateOptions{})
+	require.NoError(t, err)
+	assert.NotContains(t, created.Object, "status")
+	_, err = actionSets.Patch(t.Context(), "separate", types.MergePatchType, []byte(`{"status":{"state":"done"}}`), metav1.PatchOptions{}, "status")
+	require.ErrorContains(t, err, `Unsupported value: "done"`)
+	_, err = actionSets.Patch(t.Context(), "separate", types.MergePatchType, []byte(`{"status":{"state":"complete"}}`), metav1.PatchOptions{}, "status")
+	require.NoError(t, err)
+	unfinished, err := actionSets.List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=separate,status.state!=complete,status.state!=failed"})
+	require.NoError(t, err)
+	assert.Empty(t, unfinished.Items)
+}
