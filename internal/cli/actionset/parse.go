@@ -12,8 +12,10 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 )
 
+// word is what names are made of.
+const word = `[A-Za-z0-9_.-]+`
+
 var (
-	word      = `[A-Za-z0-9_.-]+`
 	pair      = regexp.MustCompile(`^(` + word + `)/(` + word + `)$`)
 	reference = regexp.MustCompile(`^(` + word + `)=(` + word + `)/(` + word + `)$`)
 	generic   = regexp.MustCompile(`^(?:([A-Za-z0-9_.-]*)/)?(` + word + `)/(` + word + `)/(` + word + `)/(` + word + `)$`)

@@ -38,8 +38,7 @@ func Code(err error) int {
 	if err == nil {
 		return ExitOK
 	}
-	var coded *codeError
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*codeError](err); ok {
 		return coded.code
 	}
 	return ExitError

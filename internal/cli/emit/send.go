@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,6 +90,12 @@ func (o *options) send(ctx context.Context, a *app.App, to string, e cloudevents
 }
 
 func refused(to string, response *http.Response, answer, id string) error {
+	var problem struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal([]byte(answer), &problem) == nil && problem.Error != "" {
+		answer = problem.Error
+	}
 	if answer == "" {
 		answer = "it gave no reason"
 	}

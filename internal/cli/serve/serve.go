@@ -86,7 +86,7 @@ var errEnded = errors.New("asked to end")
 // longer than Options.Grace, which is an error. A Server runs once.
 func (s *Server) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // ended before it began: that is no error
 	}
 	s.announce()
 	registry := prometheus.NewRegistry()
@@ -114,16 +114,13 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) announce() {
-	broker := "embedded"
+	broker, sync := "embedded", "always"
 	if s.options.NATS != "" {
-		broker = redact(s.options.NATS)
+		broker, sync = redact(s.options.NATS), "as the servers are set"
 	}
-	event := s.log.Info().Str("version", s.version).Strs("roles", s.options.Roles).Str("namespace", s.options.Namespace).
-		Str("broker", broker).Int("replicas", s.options.Replicas)
-	if s.options.NATS == "" {
-		event = event.Str("sync", "always").Str("dataDir", s.options.DataDir)
-	}
-	event.Str("durability", s.options.Durability()).Msg("salvor starts")
+	s.log.Info().Str("version", s.version).Strs("roles", s.options.Roles).Str("namespace", s.options.Namespace).
+		Str("broker", broker).Int("replicas", s.options.Replicas).Str("sync", sync).
+		Str("durability", s.options.Durability()).Msg("salvor starts")
 }
 
 // work is the way up, the roles, and the way down. It returns nil when ctx has

@@ -35,7 +35,8 @@ type Waiter struct {
 	Out io.Writer
 }
 
-// ErrTimeout: the time was over before the ActionSet had ended. It goes on.
+// ErrTimeout says that the time was over before the ActionSet had ended; the
+// ActionSet goes on.
 var ErrTimeout = errors.New("it had not ended when the time was over; it goes on")
 
 // Wait returns when the ActionSet has ended: nil when it is complete, else an
