@@ -17,6 +17,7 @@ import (
 
 	"github.com/salvor-io/salvor/internal/cli"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/version"
 )
 
 func main() {
@@ -34,7 +35,7 @@ func run() int {
 	a := &app.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Clock: clock.RealClock{}, Getenv: os.Getenv}
 	return cli.Run(ctx, a, cli.Program{
 		Name:    strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"),
-		Version: version(),
+		Version: version.String(),
 		Roles:   roles(),
 		Logging: func(log zerolog.Logger) {
 			klog.SetLogger(logr.FromSlogHandler(zerolog.NewSlogHandler(log.With().Str("from", "client-go").Logger())))

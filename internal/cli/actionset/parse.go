@@ -18,7 +18,7 @@ const word = `[A-Za-z0-9_.-]+`
 var (
 	pair      = regexp.MustCompile(`^(` + word + `)/(` + word + `)$`)
 	reference = regexp.MustCompile(`^(` + word + `)=(` + word + `)/(` + word + `)$`)
-	generic   = regexp.MustCompile(`^(?:([A-Za-z0-9_.-]*)/)?(` + word + `)/(` + word + `)/(` + word + `)/(` + word + `)$`)
+	generic   = regexp.MustCompile(`^(?:([A-Za-z0-9_.-]*)/)?(v[0-9][a-z0-9]*)/(` + word + `)/(` + word + `)/(` + word + `)$`)
 	// nextOption is a comma after which another option begins.
 	nextOption = regexp.MustCompile(`,\s*[A-Za-z0-9_./-]+\s*=`)
 )

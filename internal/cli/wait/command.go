@@ -1,6 +1,7 @@
 package wait
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,12 @@ Exit codes: 0 complete, 2 failed, 3 no such ActionSet or deleted meanwhile,
 
   # In a script: restore only what was saved
   name=$(salvor create actionset -q -a backup -b postgres -t db/postgres) && salvor wait "$name"`,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("wait takes the name of one ActionSet; see: %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			namespace, err := a.Kube.CurrentNamespace()
 			if err != nil {
