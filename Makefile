@@ -74,6 +74,16 @@ clean: cluster-down ## Stop the cluster and remove everything that was built
 help: ## Show this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# What the tests start: etcd and kube-apiserver, and an S3 server.
+.PHONY: test-tools
+test-tools:
+	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3
+
+# What talks to a cluster: kubectl (in kubernetes) and helm.
+.PHONY: client-tools
+client-tools:
+	@$(LOCALCLUSTER) build --only kubernetes,helm
+
 # The cluster that KUBECONFIG names, or one of our own with our images on it.
 .PHONY: cluster-or-kubeconfig
 ifdef KUBECONFIG
