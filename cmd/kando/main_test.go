@@ -187,8 +187,8 @@ func TestMemoryDoesNotGrowWithTheData(t *testing.T) {
 	many := pushPipe(t, p, "large", large)
 	t.Logf("peak resident memory: %d MiB for 128 MiB, %d MiB for 1 GiB (%.1f %% of the data)",
 		few>>20, many>>20, 100*float64(many)/large)
-	assert.Less(t, many, int64(256<<20))
-	assert.Less(t, many-few, int64(48<<20))
+	assert.Less(t, many, int64(memoryFactor*256<<20))
+	assert.Less(t, many-few, int64(memoryFactor*48<<20))
 }
 
 // TestLarge moves as many GiB as SALVOR_TEST_LARGE_GIB says through a pipe, into
@@ -206,6 +206,6 @@ func TestLarge(t *testing.T) {
 	hash, n := pullHash(t, p, "large")
 	assert.Equal(t, size, n)
 	assert.Equal(t, randomHash(t, size), hash)
-	assert.Less(t, peak, int64(256<<20))
+	assert.Less(t, peak, int64(memoryFactor*256<<20))
 	t.Logf("%d bytes there and back, peak resident memory of the push %d MiB", size, peak>>20)
 }

@@ -25,7 +25,7 @@ type Streams struct {
 // An error is one line on Err, because the end of a pod's log is what a status
 // quotes.
 func Run(ctx context.Context, args []string, version string, s Streams) int {
-	root := newRoot(version, s)
+	root := newRoot(version, s) //nolint:contextcheck // cobra hands ctx to the command that runs
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
 		_, _ = fmt.Fprintf(s.Err, "Error: %v\n", err)

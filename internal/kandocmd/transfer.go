@@ -103,7 +103,8 @@ func pullFile(ctx context.Context, l *location.Location, path, target string) (n
 		}
 	}()
 	n, err = l.Pull(ctx, path, file)
-	if err = errors.Join(err, file.Close()); err != nil {
+	err = errors.Join(err, file.Close())
+	if err != nil {
 		return n, err
 	}
 	if err := os.Chmod(file.Name(), 0o644); err != nil { //nolint:gosec // G302: as Kanister's kando leaves it, for the next command to read

@@ -21,7 +21,7 @@ import (
 func (l *Location) openDirectory(p *profile.Profile) error {
 	dir := p.Location.Bucket
 	if !filepath.IsAbs(dir) {
-		return fmt.Errorf("Location.bucket of a filestore must be the absolute path of a directory, not %q", dir)
+		return fmt.Errorf("the Location.bucket of a filestore must be the absolute path of a directory, not %q", dir)
 	}
 	info, err := os.Stat(dir)
 	switch {

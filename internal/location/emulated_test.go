@@ -106,7 +106,9 @@ func post(t *testing.T, url string, body any) {
 	t.Helper()
 	data, err := json.Marshal(body)
 	require.NoError(t, err)
-	resp, err := http.Post(url, "application/json", bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(data))
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -114,7 +116,9 @@ func post(t *testing.T, url string, body any) {
 
 func gcsObjects(t *testing.T, endpoint, bucket string) []string {
 	t.Helper()
-	resp, err := http.Get(endpoint + "/storage/v1/b/" + bucket + "/o?maxResults=5000")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, endpoint+"/storage/v1/b/"+bucket+"/o?maxResults=5000", http.NoBody)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, resp.Body.Close()) }()
 	var list struct {

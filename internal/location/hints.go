@@ -33,10 +33,9 @@ type reply struct {
 func replyOf(err error) reply {
 	var r reply
 	var aws *smithyhttp.ResponseError
-	var api smithy.APIError
 	var azure *azcore.ResponseError
 	var google *googleapi.Error
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		r.code = api.ErrorCode()
 	}
 	switch {
@@ -136,9 +135,8 @@ func hintForReply(r reply, op string) string {
 
 // causeText is the text of an error, shorter where an SDK prints a page.
 func causeText(err error) string {
-	var azure *azcore.ResponseError
 	text := err.Error()
-	if errors.As(err, &azure) {
+	if azure, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		// Its own text is a page with the whole response.
 		text = fmt.Sprintf("Azure answered %d %s", azure.StatusCode, azure.ErrorCode)
 	}

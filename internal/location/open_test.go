@@ -23,9 +23,9 @@ func s3Client(t *testing.T, l *Location) *s3.Client {
 	return client
 }
 
-func keyPair(kind profile.LocationType, endpoint string) *profile.Profile {
+func keyPair(endpoint string) *profile.Profile {
 	return &profile.Profile{
-		Location:   profile.Location{Type: kind, Bucket: "backups", Endpoint: endpoint},
+		Location:   profile.Location{Type: profile.LocationS3, Bucket: "backups", Endpoint: endpoint},
 		Credential: profile.Credential{Type: profile.CredentialKeyPair, KeyPair: &profile.KeyPair{ID: "id", Secret: canary}},
 	}
 }
@@ -39,9 +39,9 @@ func withSecret(kind profile.LocationType, data map[string]string) *profile.Prof
 
 func TestOpenSaysWhatToFix(t *testing.T) {
 	for want, p := range map[string]*profile.Profile{
-		"must be an http or https URL": keyPair(profile.LocationS3, "ftp://host"),
-		"no user, password":            keyPair(profile.LocationS3, "https://user:"+canary+"@host"),
-		"is not a URL":                 keyPair(profile.LocationS3, "https://user:"+canary+"@host:port:1"),
+		"must be an http or https URL": keyPair("ftp://host"),
+		"no user, password":            keyPair("https://user:" + canary + "@host"),
+		"is not a URL":                 keyPair("https://user:" + canary + "@host:port:1"),
 		"aws_secret_access_key":        withSecret(profile.LocationS3, map[string]string{"aws_access_key_id": "x", "other": canary}),
 		"JSON of a service account":    withSecret(profile.LocationGCS, map[string]string{"gcp_service_key": `{"type":"external_account","x":"` + canary + `"}`}),
 		"neither JSON nor base64":      withSecret(profile.LocationGCS, map[string]string{"gcp_service_key": canary}),
@@ -67,12 +67,13 @@ func TestOpenSaysWhatToFix(t *testing.T) {
 
 // Nothing listens there: the error names the endpoint, on one line.
 func TestUnreachable(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := l.Addr().String()
 	require.NoError(t, l.Close())
 
-	loc := openProfile(t, keyPair(profile.LocationS3, "http://"+address))
+	loc := openProfile(t, keyPair("http://"+address))
 	_, err = loc.Push(t.Context(), "a", strings.NewReader("x"))
 	require.ErrorContains(t, err, address)
 	require.ErrorContains(t, err, "cannot be reached: check the profile's endpoint")
@@ -100,7 +101,7 @@ func TestAzureService(t *testing.T) {
 // A store may answer with what it was sent; that must not reach a log, also not a
 // part of it where a long text is cut.
 func TestErrorsAreScrubbed(t *testing.T) {
-	w := placeOf(keyPair(profile.LocationS3, ""))
+	w := placeOf(keyPair(""))
 	for length := range maxCause + 10 {
 		err := w.fail("push", "k", fmt.Errorf("%s %s", strings.Repeat("x", length), canary))
 		require.NotContains(t, err.Error(), canary[:6])
@@ -111,8 +112,8 @@ func TestErrorsAreScrubbed(t *testing.T) {
 }
 
 func TestErrorsAreWrappedOnce(t *testing.T) {
-	w := placeOf(keyPair(profile.LocationS3, ""))
+	w := placeOf(keyPair(""))
 	first := w.fail("push", "k", errors.New("cause"))
-	assert.Same(t, first, w.fail("delete", "other", first)) //nolint:testifylint // the very same error is meant
+	assert.Same(t, first, w.fail("delete", "other", first))
 	assert.NoError(t, w.fail("push", "k", nil))
 }

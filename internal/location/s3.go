@@ -117,11 +117,11 @@ func endpointURL(endpoint string) (string, error) {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
-		return "", errors.New("Location.endpoint is not a URL; write it like https://host:port")
+		return "", errors.New("the Location.endpoint is not a URL; write it like https://host:port")
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return "", errors.New("Location.endpoint must be an http or https URL; write it like https://host:port")
+		return "", errors.New("the Location.endpoint must be an http or https URL; write it like https://host:port")
 	case u.User != nil, u.RawQuery != "":
-		return "", errors.New("Location.endpoint must hold no user, password or query; put them into the credential")
+		return "", errors.New("the Location.endpoint must hold no user, password or query; put them into the credential")
 	}
 	return strings.TrimSuffix(endpoint, "/"), nil
 }

@@ -24,7 +24,8 @@ func start(t *testing.T) (*s3test.Server, *profile.Profile) {
 	t.Helper()
 	server := s3test.Start(t)
 	server.CreateBucket(t, "backups")
-	return server, server.Profile("backups", "")
+	p := server.Profile("backups", "")
+	return server, p
 }
 
 func openProfile(t *testing.T, p *profile.Profile) *Location {

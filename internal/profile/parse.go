@@ -43,7 +43,7 @@ func describe(err error) error {
 }
 
 // Validate checks the parts of the profile against each other.
-func (p *Profile) Validate() error {
+func (p Profile) Validate() error {
 	switch p.Location.Type {
 	case LocationS3, LocationGCS, LocationAzure:
 	case LocationFilestore:
@@ -59,14 +59,14 @@ func (p *Profile) Validate() error {
 	return p.Credential.validate()
 }
 
-func (p *Profile) requireBucket() error {
+func (p Profile) requireBucket() error {
 	if p.Location.Bucket == "" {
 		return errors.New("profile: Location.bucket is empty; name the bucket (the container for azure, the directory for filestore)")
 	}
 	return nil
 }
 
-func (c *Credential) validate() error {
+func (c Credential) validate() error {
 	switch c.Type {
 	case CredentialKeyPair:
 		if c.KeyPair == nil || c.KeyPair.ID == "" || c.KeyPair.Secret == "" {

@@ -27,9 +27,9 @@ const (
 
 // The types of Kubernetes Secret a credential may hold, and their keys.
 const (
-	SecretAWS   = "secrets.kanister.io/aws"   //nolint:gosec // G101: the name of a Secret type, not a credential
-	SecretAzure = "secrets.kanister.io/azure" //nolint:gosec // G101: the name of a Secret type, not a credential
-	SecretGCP   = "secrets.kanister.io/gcp"   //nolint:gosec // G101: the name of a Secret type, not a credential
+	SecretAWS   = "secrets.kanister.io/aws"
+	SecretAzure = "secrets.kanister.io/azure"
+	SecretGCP   = "secrets.kanister.io/gcp"
 
 	AWSAccessKeyID     = "aws_access_key_id"
 	AWSSecretAccessKey = "aws_secret_access_key" //nolint:gosec // G101: the name of a key, not its value
@@ -112,7 +112,7 @@ type KopiaServerSecret struct {
 }
 
 // Value returns the value of a key of the Secret, or "" when there is none.
-func (s *Secret) Value(key string) string {
+func (s Secret) Value(key string) string {
 	if v, ok := s.Data[key]; ok {
 		return string(v)
 	}
@@ -122,7 +122,7 @@ func (s *Secret) Value(key string) string {
 // SecretValues returns every value in the profile that must not be shown, longest
 // first, so that a caller can take them out of text that came from elsewhere.
 // Identities (access key id, account, project) are left out of it.
-func (p *Profile) SecretValues() []string {
+func (p Profile) SecretValues() []string {
 	var values []string
 	if kp := p.Credential.KeyPair; kp != nil {
 		values = append(values, kp.Secret)

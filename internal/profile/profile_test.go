@@ -25,7 +25,7 @@ func TestJSONIsThatOfKanister(t *testing.T) {
 	}
 	data, err := json.Marshal(p)
 	require.NoError(t, err)
-	assert.Equal(t, golden, string(data))
+	assert.Equal(t, golden, string(data)) //nolint:testifylint // byte for byte is the contract
 
 	back, err := Parse([]byte(golden))
 	require.NoError(t, err)

@@ -92,6 +92,7 @@ func pull(t *testing.T, l *location.Location, path string) string {
 }
 
 func roundTrip(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	push(t, l, "dir/object.gz", "hello")
 	assert.Equal(t, []string{"dir/object.gz"}, h.Objects(t, p))
@@ -100,6 +101,7 @@ func roundTrip(t *testing.T, h Harness) {
 }
 
 func emptyObject(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	push(t, l, "empty", "")
 	assert.Equal(t, []string{"empty"}, h.Objects(t, p))
@@ -112,6 +114,7 @@ func random(size int64) io.Reader {
 }
 
 func large(t *testing.T, h Harness) {
+	t.Helper()
 	const size = 64<<20 + 1
 	l, _ := start(t, h)
 	sent, got := sha256.New(), sha256.New()
@@ -125,6 +128,7 @@ func large(t *testing.T, h Harness) {
 }
 
 func replace(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	push(t, l, "a", "a longer first version")
 	push(t, l, "a", "second")
@@ -133,6 +137,7 @@ func replace(t *testing.T, h Harness) {
 }
 
 func missingObject(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	push(t, l, "dir/there", "x")
 	for _, path := range []string{"not/there", "dir"} {
@@ -149,6 +154,7 @@ func missingObject(t *testing.T, h Harness) {
 // A bucket that is not there fails everything, also a delete: it says that the
 // profile is wrong, not that there is nothing to do.
 func missingBucket(t *testing.T, h Harness) {
+	t.Helper()
 	p := h.Profile(t, "")
 	p.Location.Bucket += "-missing"
 	l, err := location.Open(t.Context(), p)
@@ -166,6 +172,7 @@ func missingBucket(t *testing.T, h Harness) {
 }
 
 func prefixJoin(t *testing.T, h Harness) {
+	t.Helper()
 	p := h.Profile(t, "/team/one/")
 	l := open(t, p)
 	push(t, l, "/app/dump", "x")
@@ -178,6 +185,7 @@ func prefixJoin(t *testing.T, h Harness) {
 }
 
 func unicodeKeys(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	keys := []string{"Äpfel/größe.sql", "with space/a+b&c=d", "数据库/备份", "2026-08-21T10:11:12.123Z"}
 	for _, key := range keys {
@@ -195,6 +203,7 @@ func unicodeKeys(t *testing.T, h Harness) {
 }
 
 func badPaths(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	for path, want := range map[string]string{
 		"":                        "empty",
@@ -214,6 +223,7 @@ func badPaths(t *testing.T, h Harness) {
 }
 
 func deleteOne(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	push(t, l, "a/b", "x")
 	push(t, l, "a/bc", "y")
@@ -228,6 +238,7 @@ func deleteOne(t *testing.T, h Harness) {
 }
 
 func deleteBelow(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	want := 3
 	for _, key := range []string{"a/b/1", "a/b/2", "a/b/deep/3", "a/bc", "a/bc2/4", "b"} {
@@ -245,6 +256,7 @@ func deleteBelow(t *testing.T, h Harness) {
 
 // deleteMany needs more than one page of a listing.
 func deleteMany(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	const count = 1105
 	for i := range count {
@@ -258,6 +270,7 @@ func deleteMany(t *testing.T, h Harness) {
 }
 
 func deleteWithoutPath(t *testing.T, h Harness) {
+	t.Helper()
 	p := h.Profile(t, "team")
 	l := open(t, p)
 	push(t, l, "a", "x")
@@ -278,12 +291,13 @@ type failing struct{}
 func (failing) Read([]byte) (int, error) { return 0, errBroken }
 
 func failedReader(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	// In the first bytes, in the first part, and after some parts.
 	for _, size := range []int64{0, 100, 1 << 20, 40 << 20} {
 		n, err := l.Push(t.Context(), "dir/dump", broken(size))
 		require.ErrorIs(t, err, errBroken)
-		require.EqualValues(t, size, n)
+		require.Equal(t, size, n)
 		require.ErrorContains(t, err, "dir/dump")
 		assert.Empty(t, h.Objects(t, p), "after %d bytes", size)
 	}
@@ -291,6 +305,7 @@ func failedReader(t *testing.T, h Harness) {
 }
 
 func failedReplace(t *testing.T, h Harness) {
+	t.Helper()
 	l, _ := start(t, h)
 	push(t, l, "dump", "the one before")
 	_, err := l.Push(t.Context(), "dump", broken(20<<20))
@@ -299,6 +314,7 @@ func failedReplace(t *testing.T, h Harness) {
 }
 
 func cancelledPush(t *testing.T, h Harness) {
+	t.Helper()
 	l, p := start(t, h)
 	ctx, cancel := context.WithCancel(t.Context())
 	data := io.MultiReader(random(40<<20), onRead(cancel), random(40<<20))
@@ -324,6 +340,7 @@ func nothingPending(t *testing.T, h Harness, p *profile.Profile) {
 }
 
 func wrongCredential(t *testing.T, h Harness) {
+	t.Helper()
 	if h.WrongCredential == nil {
 		t.Skip("the store has no credentials")
 	}
