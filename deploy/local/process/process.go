@@ -37,7 +37,7 @@ func (s Set) record(name string) string { return filepath.Join(s.Dir, "run", nam
 // Log is the file the program's output goes to.
 func (s Set) Log(name string) string { return filepath.Join(s.Dir, "logs", name+".log") }
 
-// Start runs the program in the background, in a session of its own so that
+// Start runs the program in the background, apart from the terminal, so that
 // closing the terminal does not end it.
 func (s Set) Start(program Program) error {
 	for _, path := range []string{s.record(program.Name), s.Log(program.Name)} {
