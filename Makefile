@@ -9,7 +9,8 @@ export CGO_ENABLED ?= 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/salvor-io/salvor/internal/version.Version=$(VERSION) -X main.version=$(VERSION)
-GOBUILD := go build -trimpath -ldflags '$(LDFLAGS)'
+# The same flags as for the images, so that both share what is compiled.
+GOBUILD := go build -tags disable_grpc_modules -ldflags '$(LDFLAGS)'
 
 # Tools that are pinned here and not in go.mod.
 GOLANGCI_LINT := .local/tools/golangci-lint-v2.15.0
@@ -36,8 +37,7 @@ test: test-tools ## Unit, stream and API-server tests (RACE=-race for the race d
 
 .PHONY: build
 build: ## Build bin/salvor and bin/kando
-	@$(GOBUILD) -o bin/ ./cmd/salvor
-	@$(GOBUILD) -tags disable_grpc_modules -o bin/ ./cmd/kando
+	@$(GOBUILD) -o bin/ ./cmd/salvor ./cmd/kando
 
 .PHONY: e2e
 e2e: cluster-or-kubeconfig build ## End-to-end tests on the cluster

@@ -17,7 +17,7 @@ const (
 	pod       = "shop-postgresql-0"
 	bucket    = "backups"
 	accessKey = "demo-access-key"
-	secretKey = "demo-secret-key"
+	secretKey = "demo-secret-key-not-a-secret"
 	endpoint  = "http://s3.s3.svc.cluster.local:7070"
 )
 

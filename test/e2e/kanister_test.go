@@ -22,7 +22,7 @@ apiVersion: v1
 kind: Secret
 metadata: {name: s3-secret, namespace: "{ns}"}
 type: Opaque
-stringData: {aws_access_key_id: demo-access-key, aws_secret_access_key: demo-secret-key}
+stringData: {aws_access_key_id: demo-access-key, aws_secret_access_key: demo-secret-key-not-a-secret}
 ---
 apiVersion: cr.kanister.io/v1alpha1
 kind: Profile
@@ -69,7 +69,7 @@ func TestKanistersPostgresBlueprint(t *testing.T) {
 	address, stop, err := suite.tools.Forward(t.Context(), "s3", "s3", 7070)
 	require.NoError(t, err)
 	t.Cleanup(stop)
-	bucket, err := harness.OpenBucket(t.Context(), "http://"+address, "demo-access-key", "demo-secret-key", "kanister")
+	bucket, err := harness.OpenBucket(t.Context(), "http://"+address, "demo-access-key", "demo-secret-key-not-a-secret", "kanister")
 	require.NoError(t, err)
 	apply(t, ns, kanisterProfile)
 	_, err = suite.tools.Run(t.Context(), strings.NewReader(read("internal", "blueprint", "testdata", "kanister", "postgres-blueprint.yaml")),

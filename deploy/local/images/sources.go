@@ -42,7 +42,7 @@ func (s Sources) command(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("cmd/%s is %w", name, ErrNoSource)
 	}
 	output := filepath.Join(s.Layout.Images(), "bin", name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags=disable_grpc_modules", "-ldflags=-s -w", "-o", output, "./cmd/"+name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags=disable_grpc_modules", "-ldflags=-s -w", "-o", output, "./cmd/"+name)
 	cmd.Dir = s.Layout.Repo
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if said, err := cmd.CombinedOutput(); err != nil {
