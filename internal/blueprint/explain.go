@@ -29,6 +29,9 @@ var (
 // which is the author's; others may quote their arguments and are shown only when
 // no secret value is at hand.
 func explain(err error, d *data, secrets bool) error {
+	if d == nil {
+		d = &data{}
+	}
 	var limit *limitError
 	if errors.As(err, &limit) {
 		return limit

@@ -2,6 +2,7 @@ package blueprint
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -40,19 +41,25 @@ func functions(g *guard) template.FuncMap {
 	all := sprig.TxtFuncMap()
 	overrides(all)
 	funcs := template.FuncMap{}
-	for _, name := range strings.Fields(allowed + extra) {
+	for _, name := range strings.Fields(allowed + " " + extra) {
 		if fn, ok := all[name]; ok {
 			funcs[name] = g.wrap(name, fn)
 		}
 	}
-	// text/template's own that build text.
-	for name, fn := range map[string]any{
-		"print": fmt.Sprint, "printf": fmt.Sprintf, "println": fmt.Sprintln,
-		"html": template.HTMLEscaper, "js": template.JSEscaper, "urlquery": template.URLQueryEscaper,
-	} {
-		funcs[name] = g.wrap(name, fn)
-	}
+	maps.Copy(funcs, printers(g))
 	return funcs
+}
+
+// printers are text/template's own functions that build text.
+func printers(g *guard) template.FuncMap {
+	return template.FuncMap{
+		"print":    g.wrap("print", fmt.Sprint),
+		"printf":   g.wrap("printf", fmt.Sprintf),
+		"println":  g.wrap("println", fmt.Sprintln),
+		"html":     g.wrap("html", template.HTMLEscaper),
+		"js":       g.wrap("js", template.JSEscaper),
+		"urlquery": g.wrap("urlquery", template.URLQueryEscaper),
+	}
 }
 
 // overrides replaces the functions of sprig that would make a blueprint depend on

@@ -209,9 +209,13 @@ func TestResolveErrorsNameTheField(t *testing.T) {
 		"no such resource": {func(in *ResolveInput, _ *api) {
 			in.Spec.Object = kanister.ObjectReference{Group: "g.example", APIVersion: "v1", Resource: "things", Name: "x"}
 		}, `spec.actions[0].object: the cluster has no resource "things" in g.example/v1; install its CustomResourceDefinition`, event.ReasonNotFound},
-		"no such secret": {func(in *ResolveInput, _ *api) { in.Spec.Secrets["aws"] = kanister.ObjectReference{Name: "nope", Namespace: "else"} },
+		"no such secret": {func(in *ResolveInput, _ *api) {
+			in.Spec.Secrets["aws"] = kanister.ObjectReference{Name: "nope", Namespace: "else"}
+		},
 			`spec.actions[0].secrets.aws: Secret "else/nope" does not exist`, event.ReasonNotFound},
-		"no such config map": {func(in *ResolveInput, _ *api) { in.Spec.ConfigMaps["location"] = kanister.ObjectReference{Name: "nope"} },
+		"no such config map": {func(in *ResolveInput, _ *api) {
+			in.Spec.ConfigMaps["location"] = kanister.ObjectReference{Name: "nope"}
+		},
 			`spec.actions[0].configMaps.location: ConfigMap "app/nope" does not exist`, event.ReasonNotFound},
 		"secret without a name": {func(in *ResolveInput, _ *api) { in.Spec.Secrets["aws"] = kanister.ObjectReference{} },
 			`spec.actions[0].secrets.aws.name: is empty`, event.ReasonInvalid},
