@@ -32,8 +32,7 @@ func explain(err error, d *data, secrets bool) error {
 	if d == nil {
 		d = &data{}
 	}
-	var limit *limitError
-	if errors.As(err, &limit) {
+	if limit, ok := errors.AsType[*limitError](err); ok {
 		return limit
 	}
 	parts := execError.FindStringSubmatch(err.Error())

@@ -41,7 +41,7 @@ func functions(g *guard) template.FuncMap {
 	all := sprig.TxtFuncMap()
 	overrides(all)
 	funcs := template.FuncMap{}
-	for _, name := range strings.Fields(allowed + " " + extra) {
+	for name := range strings.FieldsSeq(allowed + " " + extra) {
 		if fn, ok := all[name]; ok {
 			funcs[name] = g.wrap(name, fn)
 		}
@@ -129,11 +129,6 @@ func copyOf(all template.FuncMap, m map[string]any) (map[string]any, error) {
 	return c, nil
 }
 
-var (
-	errorType = reflect.TypeFor[error]()
-	anyType   = reflect.TypeFor[any]()
-)
-
 // wrap returns fn with the same arguments, which spends from the allowance and
 // may return an error.
 func (g *guard) wrap(name string, fn any) any {
@@ -144,6 +139,7 @@ func (g *guard) wrap(name string, fn any) any {
 		in[i] = t.In(i)
 	}
 	fails := t.NumOut() == 2
+	errorType := reflect.TypeFor[error]()
 	asDecimal := strings.Contains(decimal, " "+name+" ")
 	wrapped := func(args []reflect.Value) []reflect.Value {
 		result, err := reflect.Zero(t.Out(0)), g.before(name, args, t.IsVariadic())
@@ -195,7 +191,7 @@ func decimals(args []reflect.Value) []reflect.Value {
 	out := make([]reflect.Value, len(args))
 	for i, arg := range args {
 		switch {
-		case arg.Type() == anyType:
+		case arg.Type() == reflect.TypeFor[any]():
 			out[i] = reflect.ValueOf(toInt64(arg.Interface()))
 		case arg.Type() == reflect.TypeFor[[]any]():
 			list := make([]any, arg.Len())
@@ -226,7 +222,7 @@ func toInt64(value any) int64 {
 	case v.CanInt():
 		return v.Int()
 	case v.CanUint():
-		return int64(min(v.Uint(), 1<<63-1)) //nolint:gosec // G115: bounded in this line
+		return int64(min(v.Uint(), 1<<63-1))
 	case v.CanFloat():
 		return int64(v.Float())
 	case v.Kind() == reflect.Bool && v.Bool():

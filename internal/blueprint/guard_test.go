@@ -75,10 +75,10 @@ func doubling(n int) string {
 
 func TestFunctionsThatAreListedExist(t *testing.T) {
 	e := newEngine()
-	for _, name := range strings.Fields(allowed + " " + extra) {
+	for name := range strings.FieldsSeq(allowed + " " + extra) {
 		assert.Contains(t, e.funcs, name)
 	}
-	for _, name := range strings.Fields(decimal) {
+	for name := range strings.FieldsSeq(decimal) {
 		assert.Contains(t, strings.Fields(allowed), name)
 	}
 	for _, name := range []string{"env", "expandenv", "getHostByName", "derivePassword", "bcrypt", "htpasswd", stepFunc} {
