@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
@@ -85,27 +87,24 @@ func newAPI(t *testing.T, manifests ...string) (*api, Cluster) {
 
 func (a *api) add(t *testing.T, manifest string) {
 	t.Helper()
-	var object map[string]any
-	require.NoError(t, yaml.Unmarshal([]byte(manifest), &object), manifest)
-	meta := object["metadata"].(map[string]any)
-	if meta["uid"] == nil {
-		meta["uid"] = "uid-" + meta["name"].(string)
+	u := &unstructured.Unstructured{}
+	require.NoError(t, yaml.Unmarshal([]byte(manifest), &u.Object), manifest)
+	if u.GetUID() == "" {
+		u.SetUID(types.UID("uid-" + u.GetName()))
 	}
-	meta["managedFields"] = []any{map[string]any{"manager": "test"}}
-	gv, kind := object["apiVersion"].(string), object["kind"].(string)
-	for _, r := range resources[gv] {
-		if r.Kind != kind {
+	u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "test"}})
+	for _, r := range resources[u.GetAPIVersion()] {
+		if r.Kind != u.GetKind() {
 			continue
 		}
-		namespace, _ := meta["namespace"].(string)
-		path := base(gv)
+		path := base(u.GetAPIVersion())
 		if r.Namespaced {
-			path += "/namespaces/" + namespace
+			path += "/namespaces/" + u.GetNamespace()
 		}
-		a.objects[path+"/"+r.Name+"/"+meta["name"].(string)] = object
+		a.objects[path+"/"+r.Name+"/"+u.GetName()] = u.Object
 		return
 	}
-	require.Fail(t, "no resource for", "%s %s", gv, kind)
+	require.Fail(t, "no resource for", "%s %s", u.GetAPIVersion(), u.GetKind())
 }
 
 func (a *api) remove(path string) {
@@ -171,13 +170,7 @@ func (a *api) list(w http.ResponseWriter, r *http.Request, of *metav1.TypeMeta) 
 		if !strings.HasPrefix(path, r.URL.Path+"/") {
 			continue
 		}
-		set := labels.Set{}
-		if l, ok := object["metadata"].(map[string]any)["labels"].(map[string]any); ok {
-			for k, v := range l {
-				set[k] = v.(string)
-			}
-		}
-		if selector.Matches(set) {
+		if u := (unstructured.Unstructured{Object: object}); selector.Matches(labels.Set(u.GetLabels())) {
 			items = append(items, object)
 		}
 	}
@@ -218,11 +211,11 @@ func discovery(path string) any {
 	return nil
 }
 
-// secretOf makes a Secret's manifest.
-func secretOf(namespace, name string, typ corev1.SecretType, values map[string]string) string {
+// secretOf makes the manifest of a Secret in namespace app.
+func secretOf(name string, typ corev1.SecretType, values map[string]string) string {
 	secret := corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "app", Name: name},
 		Type:       typ, Data: map[string][]byte{},
 	}
 	for key, value := range values {
@@ -233,4 +226,13 @@ func secretOf(namespace, name string, typ corev1.SecretType, values map[string]s
 		panic(err)
 	}
 	return string(text)
+}
+
+// field returns what stands in an object at a path.
+func field(t *testing.T, object map[string]any, path ...string) any {
+	t.Helper()
+	value, found, err := unstructured.NestedFieldNoCopy(object, path...)
+	require.NoError(t, err)
+	require.True(t, found, "%v", path)
+	return value
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Problem is something in a blueprint that can never work.
-type Problem struct {
+type Problem struct { //nolint:errname // a finding; that it can be returned as an error is beside the point
 	// Field is where, for example actions.backup.phases[0].args.image.
 	Field string
 	// Message is what is wrong.

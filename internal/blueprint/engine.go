@@ -1,6 +1,7 @@
 package blueprint
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"text/template"
@@ -30,22 +31,22 @@ func isTemplate(text string) bool { return strings.Contains(text, "{{") }
 func (e *engine) parse(text string) (*template.Template, error) {
 	t, err := template.New("line").Option("missingkey=error").Funcs(e.funcs).Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "template: line:")) //nolint:err113 // text/template has no types for these
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: line:"))
 	}
-	return t, nil
-}
-
-// execute renders a template that was parsed.
-func (e *engine) execute(t *template.Template, d *data) (string, error) {
 	t.Funcs(template.FuncMap{stepFunc: func(cost int) (string, error) { return "", e.guard.spend(cost) }})
 	for _, part := range t.Templates() {
 		if part.Tree == nil || part.Root == nil {
 			continue
 		}
 		if err := meter(part.Root); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
+	return t, nil
+}
+
+// execute renders a template that this engine parsed.
+func (e *engine) execute(t *template.Template, d any) (string, error) {
 	e.guard.start()
 	var out output
 	if err := t.Execute(&out, d); err != nil {
@@ -57,34 +58,33 @@ func (e *engine) execute(t *template.Template, d *data) (string, error) {
 // meter makes every turn of a loop, and every call of a template, pay for the
 // nodes it may run.
 func meter(list *parse.ListNode) error {
-	var failed error
-	var nested []*parse.ListNode
-	nodes := 1
+	costs := map[*parse.ListNode]int{list: callCost + stepCost*nodes(list)}
 	walk(list, false, func(n parse.Node, _ bool) {
-		nodes++
-		if r, ok := n.(*parse.RangeNode); ok {
-			nested = append(nested, r.List)
+		if loop, ok := n.(*parse.RangeNode); ok {
+			costs[loop.List] = stepCost * nodes(loop.List)
 		}
 	})
-	for _, inner := range nested {
-		if err := meterOne(inner, count(inner)); err != nil {
-			failed = err
+	for list, cost := range costs {
+		if err := pay(list, cost); err != nil {
+			return err
 		}
 	}
-	if err := meterOne(list, nodes); err != nil {
-		failed = err
-	}
-	return failed
+	return nil
 }
 
-func count(list *parse.ListNode) int {
-	nodes := 1
-	walk(list, false, func(parse.Node, bool) { nodes++ })
-	return nodes
+// callCost is what a call of a template costs beside its nodes, so that they
+// cannot nest some ten thousand deep, which takes hundreds of megabytes of stack.
+const callCost = 4 << 10
+
+func nodes(list *parse.ListNode) int {
+	n := 0
+	walk(list, false, func(parse.Node, bool) { n++ })
+	return n
 }
 
-func meterOne(list *parse.ListNode, nodes int) error {
-	text := fmt.Sprintf("{{%s %d}}", stepFunc, nodes*stepCost)
+// pay makes the list begin with a step of that cost.
+func pay(list *parse.ListNode, cost int) error {
+	text := fmt.Sprintf("{{%s %d}}", stepFunc, cost)
 	trees, err := parse.Parse("step", text, "", "", map[string]any{stepFunc: true})
 	if err != nil {
 		return fmt.Errorf("meter a template: %w", err)

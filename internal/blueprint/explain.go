@@ -29,8 +29,10 @@ var (
 // which is the author's; others may quote their arguments and are shown only when
 // no secret value is at hand.
 func explain(err error, d *data, secrets bool) error {
-	var limit *limitError
-	if errors.As(err, &limit) {
+	if d == nil {
+		d = &data{}
+	}
+	if limit, ok := errors.AsType[*limitError](err); ok {
 		return limit
 	}
 	parts := execError.FindStringSubmatch(err.Error())

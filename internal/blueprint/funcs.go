@@ -2,6 +2,7 @@ package blueprint
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -40,19 +41,25 @@ func functions(g *guard) template.FuncMap {
 	all := sprig.TxtFuncMap()
 	overrides(all)
 	funcs := template.FuncMap{}
-	for _, name := range strings.Fields(allowed + extra) {
+	for name := range strings.FieldsSeq(allowed + " " + extra) {
 		if fn, ok := all[name]; ok {
 			funcs[name] = g.wrap(name, fn)
 		}
 	}
-	// text/template's own that build text.
-	for name, fn := range map[string]any{
-		"print": fmt.Sprint, "printf": fmt.Sprintf, "println": fmt.Sprintln,
-		"html": template.HTMLEscaper, "js": template.JSEscaper, "urlquery": template.URLQueryEscaper,
-	} {
-		funcs[name] = g.wrap(name, fn)
-	}
+	maps.Copy(funcs, printers(g))
 	return funcs
+}
+
+// printers are text/template's own functions that build text.
+func printers(g *guard) template.FuncMap {
+	return template.FuncMap{
+		"print":    g.wrap("print", fmt.Sprint),
+		"printf":   g.wrap("printf", fmt.Sprintf),
+		"println":  g.wrap("println", fmt.Sprintln),
+		"html":     g.wrap("html", template.HTMLEscaper),
+		"js":       g.wrap("js", template.JSEscaper),
+		"urlquery": g.wrap("urlquery", template.URLQueryEscaper),
+	}
 }
 
 // overrides replaces the functions of sprig that would make a blueprint depend on
@@ -122,11 +129,6 @@ func copyOf(all template.FuncMap, m map[string]any) (map[string]any, error) {
 	return c, nil
 }
 
-var (
-	errorType = reflect.TypeFor[error]()
-	anyType   = reflect.TypeFor[any]()
-)
-
 // wrap returns fn with the same arguments, which spends from the allowance and
 // may return an error.
 func (g *guard) wrap(name string, fn any) any {
@@ -137,6 +139,7 @@ func (g *guard) wrap(name string, fn any) any {
 		in[i] = t.In(i)
 	}
 	fails := t.NumOut() == 2
+	errorType := reflect.TypeFor[error]()
 	asDecimal := strings.Contains(decimal, " "+name+" ")
 	wrapped := func(args []reflect.Value) []reflect.Value {
 		result, err := reflect.Zero(t.Out(0)), g.before(name, args, t.IsVariadic())
@@ -188,7 +191,7 @@ func decimals(args []reflect.Value) []reflect.Value {
 	out := make([]reflect.Value, len(args))
 	for i, arg := range args {
 		switch {
-		case arg.Type() == anyType:
+		case arg.Type() == reflect.TypeFor[any]():
 			out[i] = reflect.ValueOf(toInt64(arg.Interface()))
 		case arg.Type() == reflect.TypeFor[[]any]():
 			list := make([]any, arg.Len())
@@ -219,7 +222,7 @@ func toInt64(value any) int64 {
 	case v.CanInt():
 		return v.Int()
 	case v.CanUint():
-		return int64(min(v.Uint(), 1<<63-1)) //nolint:gosec // G115: bounded in this line
+		return int64(min(v.Uint(), 1<<63-1))
 	case v.CanFloat():
 		return int64(v.Float())
 	case v.Kind() == reflect.Bool && v.Bool():

@@ -59,8 +59,6 @@ func (g *guard) made(name string, v reflect.Value) error {
 	return g.spend(stepCost + maxText - size)
 }
 
-var timeType = reflect.TypeFor[time.Time]()
-
 // weigh takes the size of v off left, as if everything in it were printed, and
 // reports whether it was enough. So a value that holds another twice counts it
 // twice, and one that holds itself is too heavy.
@@ -69,7 +67,7 @@ func weigh(v reflect.Value, left *int, depth int) bool {
 	if *left < 0 || depth > maxDepth {
 		return false
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the others are numbers and the like, and weigh a step
 	case reflect.String:
 		*left -= v.Len()
 	case reflect.Interface, reflect.Pointer:
@@ -91,7 +89,7 @@ func weigh(v reflect.Value, left *int, depth int) bool {
 			}
 		}
 	case reflect.Struct:
-		if v.Type() == timeType {
+		if v.Type() == reflect.TypeFor[time.Time]() {
 			break
 		}
 		for i := range v.NumField() {
@@ -99,8 +97,6 @@ func weigh(v reflect.Value, left *int, depth int) bool {
 				return false
 			}
 		}
-	default:
-		// Numbers and the like weigh a step.
 	}
 	return *left >= 0
 }

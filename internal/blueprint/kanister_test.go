@@ -1,8 +1,10 @@
 package blueprint
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,15 +16,15 @@ import (
 )
 
 // examples reads the blueprints that Kanister's users have.
-func examples(t testing.TB) map[string]string {
-	t.Helper()
+func examples(tb testing.TB) map[string]string {
+	tb.Helper()
 	files, err := filepath.Glob("testdata/kanister/*.yaml")
-	require.NoError(t, err)
-	require.Len(t, files, 12)
+	require.NoError(tb, err)
+	require.Len(tb, files, 12)
 	texts := map[string]string{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		require.NoError(t, err)
+		require.NoError(tb, err)
 		texts[strings.TrimSuffix(filepath.Base(file), "-blueprint.yaml")] = string(text)
 	}
 	return texts
@@ -93,9 +95,7 @@ func renderAction(t *testing.T, bp *kanister.Blueprint, action string) {
 func withoutVerbatim(phase *kanister.BlueprintPhase) map[string]any {
 	signature, _ := Lookup(phase.Func)
 	args := map[string]any{}
-	for name, value := range phase.Args {
-		args[name] = value
-	}
+	maps.Copy(args, phase.Args)
 	for _, name := range signature.Verbatim {
 		delete(args, name)
 	}
@@ -207,7 +207,7 @@ func textsOf(a *kanister.BlueprintAction) []string {
 	}
 	phases := a.Phases
 	if a.DeferPhase != nil {
-		phases = append(phases[:len(phases):len(phases)], *a.DeferPhase)
+		phases = append(slices.Clip(phases), *a.DeferPhase)
 	}
 	for i := range phases {
 		collect(withoutVerbatim(&phases[i]))

@@ -211,7 +211,7 @@ func (l *loader) reached() int {
 		return len(phases)
 	case event.KindDefer:
 	}
-	for i := len(phases) - 1; i >= 0; i-- {
+	for i := range slices.Backward(phases) {
 		if _, ok := l.scope.Outputs[phases[i].Name]; ok {
 			return min(i+2, len(phases))
 		}
@@ -263,13 +263,11 @@ func (l *loader) objects(ctx context.Context, field string, phase *kanister.Blue
 		if strict || !errors.As(err, &known) {
 			return nil, err
 		}
-		switch known.Reason {
-		case event.ReasonNotFound, event.ReasonRender:
-			for _, list := range []string{"Secrets", "ConfigMaps"} {
-				l.values.gone = append(l.values.gone, gone{path: []string{"Phases", phase.Name, list, name}, err: err})
-			}
-		default:
+		if known.Reason != event.ReasonNotFound && known.Reason != event.ReasonRender {
 			return nil, err
+		}
+		for _, list := range []string{"Secrets", "ConfigMaps"} {
+			l.values.gone = append(l.values.gone, gone{path: []string{"Phases", phase.Name, list, name}, err: err})
 		}
 	}
 	return d, nil

@@ -261,7 +261,7 @@ func TestProfileWithASecret(t *testing.T) {
 	manifest := "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: s3, namespace: app}\nlocation: {type: s3Compliant, bucket: bk}\nskipSSLVerify: true\ncredential: {type: secret, secret: {name: cloud}}"
 	keys := map[string]string{"aws_access_key_id": "AKIA-ID", "aws_secret_access_key": canary}
 	bp := parseBlueprint(t, testBlueprint)
-	_, c := newAPI(t, append(appManifests(), manifest, secretOf("app", "cloud", "secrets.kanister.io/aws", keys))...)
+	_, c := newAPI(t, append(appManifests(), manifest, secretOf("cloud", "secrets.kanister.io/aws", keys))...)
 	v, err := Load(t.Context(), c, Scope{Params: resolved(t, c, appInput()), Blueprint: bp, Action: "backup", Kind: event.KindCore})
 	require.NoError(t, err)
 	got, err := v.Render(`{{ .Profile.Credential.Secret.Data.aws_secret_access_key | toString }} {{ .Profile.Credential.Secret.Name }} {{ .Profile.SkipSSLVerify }} {{ .Profile }}`)
@@ -273,7 +273,7 @@ func TestProfileWithASecret(t *testing.T) {
 		`has no key "gcp_project_id", which type secrets.kanister.io/gcp needs`: "secrets.kanister.io/gcp",
 	} {
 
-		a, c := newAPI(t, append(appManifests(), manifest, secretOf("app", "cloud", "x", keys))...)
+		a, c := newAPI(t, append(appManifests(), manifest, secretOf("cloud", "x", keys))...)
 		a.objects["/api/v1/namespaces/app/secrets/cloud"]["type"] = typ
 
 		_, err := Resolve(t.Context(), c, appInput())

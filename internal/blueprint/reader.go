@@ -136,7 +136,7 @@ func (c *credentials) secret(ctx context.Context) (*profile.Secret, error) {
 		return nil, err
 	}
 	var needs []string
-	switch secret.Type {
+	switch string(secret.Type) {
 	case profile.SecretAWS:
 		needs = []string{profile.AWSAccessKeyID, profile.AWSSecretAccessKey}
 	case profile.SecretAzure:

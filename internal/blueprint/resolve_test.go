@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
@@ -151,7 +152,7 @@ func TestResolveOtherObjects(t *testing.T) {
 	// Both names are the reference's namespace.
 	p = resolved(t, c, objectInput(kanister.ObjectReference{Kind: "Namespace", Name: "app", Namespace: "other"}))
 	assert.Equal(t, &Named{Name: "other", Namespace: "other"}, p.TargetNamespace)
-	assert.Equal(t, "app", p.Object["metadata"].(map[string]any)["name"])
+	assert.Equal(t, "app", field(t, p.Object, "metadata", "name"))
 	p = resolved(t, c, objectInput(kanister.ObjectReference{Kind: "namespace", Name: "app"}))
 	assert.Equal(t, &Named{Name: "app", Namespace: "app"}, p.TargetNamespace)
 
@@ -187,11 +188,11 @@ func TestResolveOtherObjects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := resolved(t, c, objectInput(tc.ref))
 			assert.Equal(t, tc.want, p.ObjectRef)
-			assert.Equal(t, tc.want.Name, p.Object["metadata"].(map[string]any)["name"])
+			assert.Equal(t, tc.want.Name, field(t, p.Object, "metadata", "name"))
 		})
 	}
 	p = resolved(t, c, objectInput(kanister.ObjectReference{Kind: "elasticsearch", Name: "es"}))
-	assert.Equal(t, int64(3), p.Object["spec"].(map[string]any)["nodeSets"].([]any)[0].(map[string]any)["count"], "whole numbers stay whole")
+	assert.Equal(t, []any{map[string]any{"name": "default", "count": int64(3)}}, field(t, p.Object, "spec", "nodeSets"), "whole numbers stay whole")
 }
 
 func TestResolveErrorsNameTheField(t *testing.T) {
@@ -200,34 +201,60 @@ func TestResolveErrorsNameTheField(t *testing.T) {
 		want   string
 		reason event.Reason
 	}{
-		"no such object": {func(in *ResolveInput, _ *api) { in.Spec.Object.Name = "nope" },
-			`spec.actions[0].object: StatefulSet "app/nope" does not exist; create it, or correct the reference`, event.ReasonNotFound},
-		"no object": {func(in *ResolveInput, _ *api) { in.Spec.Object = kanister.ObjectReference{} },
-			`spec.actions[0].object: neither kind nor resource is given`, event.ReasonInvalid},
-		"object without a name": {func(in *ResolveInput, _ *api) { in.Spec.Object.Name = "" },
-			`spec.actions[0].object.name: is empty`, event.ReasonInvalid},
+		"no such object": {
+			func(in *ResolveInput, _ *api) { in.Spec.Object.Name = "nope" },
+			`spec.actions[0].object: StatefulSet "app/nope" does not exist; create it, or correct the reference`, event.ReasonNotFound,
+		},
+		"no object": {
+			func(in *ResolveInput, _ *api) { in.Spec.Object = kanister.ObjectReference{} },
+			`spec.actions[0].object: neither kind nor resource is given`, event.ReasonInvalid,
+		},
+		"object without a name": {
+			func(in *ResolveInput, _ *api) { in.Spec.Object.Name = "" },
+			`spec.actions[0].object.name: is empty`, event.ReasonInvalid,
+		},
 		"no such resource": {func(in *ResolveInput, _ *api) {
 			in.Spec.Object = kanister.ObjectReference{Group: "g.example", APIVersion: "v1", Resource: "things", Name: "x"}
 		}, `spec.actions[0].object: the cluster has no resource "things" in g.example/v1; install its CustomResourceDefinition`, event.ReasonNotFound},
-		"no such secret": {func(in *ResolveInput, _ *api) { in.Spec.Secrets["aws"] = kanister.ObjectReference{Name: "nope", Namespace: "else"} },
-			`spec.actions[0].secrets.aws: Secret "else/nope" does not exist`, event.ReasonNotFound},
-		"no such config map": {func(in *ResolveInput, _ *api) { in.Spec.ConfigMaps["location"] = kanister.ObjectReference{Name: "nope"} },
-			`spec.actions[0].configMaps.location: ConfigMap "app/nope" does not exist`, event.ReasonNotFound},
-		"secret without a name": {func(in *ResolveInput, _ *api) { in.Spec.Secrets["aws"] = kanister.ObjectReference{} },
-			`spec.actions[0].secrets.aws.name: is empty`, event.ReasonInvalid},
-		"forbidden secret": {func(_ *ResolveInput, a *api) { a.forbidden["/api/v1/namespaces/app/secrets/aws"] = true },
-			`spec.actions[0].secrets.aws: Secret "app/aws" may not be read; let Salvor's service account get and list it`, event.ReasonForbidden},
-		"forbidden pods": {func(_ *ResolveInput, a *api) { a.forbidden["/api/v1/namespaces/app/pods"] = true },
-			`spec.actions[0].object: the pods in namespace "app" may not be read`, event.ReasonForbidden},
-		"no such profile": {func(in *ResolveInput, _ *api) { in.Spec.Profile.Name = "nope" },
-			`spec.actions[0].profile: Profile "app/nope" does not exist`, event.ReasonNotFound},
-		"profile's secret": {func(_ *ResolveInput, a *api) { delete(a.objects, "/api/v1/namespaces/app/secrets/s3-keys") },
-			`spec.actions[0].profile (Profile "app/s3").credential.keyPair.secret: Secret "app/s3-keys" does not exist`, event.ReasonNotFound},
+		"no such secret": {
+			func(in *ResolveInput, _ *api) {
+				in.Spec.Secrets["aws"] = kanister.ObjectReference{Name: "nope", Namespace: "else"}
+			},
+			`spec.actions[0].secrets.aws: Secret "else/nope" does not exist`, event.ReasonNotFound,
+		},
+		"no such config map": {
+			func(in *ResolveInput, _ *api) {
+				in.Spec.ConfigMaps["location"] = kanister.ObjectReference{Name: "nope"}
+			},
+			`spec.actions[0].configMaps.location: ConfigMap "app/nope" does not exist`, event.ReasonNotFound,
+		},
+		"secret without a name": {
+			func(in *ResolveInput, _ *api) { in.Spec.Secrets["aws"] = kanister.ObjectReference{} },
+			`spec.actions[0].secrets.aws.name: is empty`, event.ReasonInvalid,
+		},
+		"forbidden secret": {
+			func(_ *ResolveInput, a *api) { a.forbidden["/api/v1/namespaces/app/secrets/aws"] = true },
+			`spec.actions[0].secrets.aws: Secret "app/aws" may not be read; let Salvor's service account get and list it`, event.ReasonForbidden,
+		},
+		"forbidden pods": {
+			func(_ *ResolveInput, a *api) { a.forbidden["/api/v1/namespaces/app/pods"] = true },
+			`spec.actions[0].object: the pods in namespace "app" may not be read`, event.ReasonForbidden,
+		},
+		"no such profile": {
+			func(in *ResolveInput, _ *api) { in.Spec.Profile.Name = "nope" },
+			`spec.actions[0].profile: Profile "app/nope" does not exist`, event.ReasonNotFound,
+		},
+		"profile's secret": {
+			func(_ *ResolveInput, a *api) { delete(a.objects, "/api/v1/namespaces/app/secrets/s3-keys") },
+			`spec.actions[0].profile (Profile "app/s3").credential.keyPair.secret: Secret "app/s3-keys" does not exist`, event.ReasonNotFound,
+		},
 		"profile's key": {func(_ *ResolveInput, a *api) {
-			delete(a.objects["/api/v1/namespaces/app/secrets/s3-keys"]["data"].(map[string]any), "secret")
+			unstructured.RemoveNestedField(a.objects["/api/v1/namespaces/app/secrets/s3-keys"], "data", "secret")
 		}, `spec.actions[0].profile (Profile "app/s3").credential.keyPair.secret: Secret "app/s3-keys" has no key "secret"; it has id`, event.ReasonNotFound},
-		"preferred version": {func(in *ResolveInput, _ *api) { in.Spec.PreferredVersion = "latest" },
-			`spec.actions[0].preferredVersion: "latest" is not a semantic version; leave it out, or write v0.0.0`, event.ReasonInvalid},
+		"preferred version": {
+			func(in *ResolveInput, _ *api) { in.Spec.PreferredVersion = "latest" },
+			`spec.actions[0].preferredVersion: "latest" is not a semantic version; leave it out, or write v0.0.0`, event.ReasonInvalid,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, c := newAPI(t, appManifests()...)

@@ -2,16 +2,17 @@ package blueprint
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
-	"sigs.k8s.io/yaml"
 )
 
 // canary is a secret value that must never be seen outside of rendered arguments.
@@ -93,9 +94,9 @@ credential:
 func appManifests() []string {
 	return []string{
 		app,
-		secretOf("app", "s3-keys", "Opaque", map[string]string{"id": "AKIA-ID", "secret": canary + "-s3"}),
-		secretOf("app", "my-release-postgresql", "Opaque", map[string]string{"postgres-password": canary + "-pg"}),
-		secretOf("app", "aws", "Opaque", map[string]string{"key": canary + "-aws"}),
+		secretOf("s3-keys", "Opaque", map[string]string{"id": "AKIA-ID", "secret": canary + "-s3"}),
+		secretOf("my-release-postgresql", "Opaque", map[string]string{"postgres-password": canary + "-pg"}),
+		secretOf("aws", "Opaque", map[string]string{"key": canary + "-aws"}),
 	}
 }
 
@@ -316,16 +317,17 @@ func TestTemplatesDoNotChangeParams(t *testing.T) {
 	require.NoError(t, err)
 	_, err = v.Render(`{{ $_ := set .Object.metadata "name" "changed" }}{{ $_ := set .PodOverride "x" 1 }}{{ $_ := set .Phases.first.Output "a" "changed" }}`)
 	require.NoError(t, err)
-	assert.Equal(t, "pg", p.Object["metadata"].(map[string]any)["name"])
+	assert.Equal(t, "pg", field(t, p.Object, "metadata", "name"))
 	assert.Equal(t, kanister.JSONMap{"hostNetwork": true}, p.PodOverride)
 	assert.Equal(t, "b", outputs["first"]["a"])
 }
 
 func TestValuesPrintNothing(t *testing.T) {
 	v := loaded(t)
-	text, err := json.Marshal(v)
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", v, v, v), "c4n4ry")
+	text, err := json.Marshal(map[string]any{"v": v}) // as a logger would
 	require.NoError(t, err)
-	assert.JSONEq(t, "{}", string(text))
+	assert.JSONEq(t, `{"v":{}}`, string(text))
 	assert.Equal(t, "values of actions.backup.phases[0] [hidden]", v.String())
 	assert.Equal(t, v.String(), v.GoString())
 }
