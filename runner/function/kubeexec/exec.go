@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,8 +37,6 @@ func (t target) String() string {
 type executor struct {
 	call    *function.Call
 	command []string
-	// redact guards call.Values, which is not for several goroutines.
-	redact sync.Mutex
 }
 
 // run runs the command in one container and returns what it published.
