@@ -9,7 +9,9 @@
 //
 // A stream cannot be taken up again: when it is lost, nobody can know how far the
 // command came. So the functions are not run again by themselves (blueprint.Once).
-// Ending the stream, as a cancel does, does not end the command, because the
+// A connection to the API server that breaks is a failure. One that breaks between
+// the API server and the kubelet is not seen: the API server takes it for the end
+// of the command, and says that it ended well. Ending the stream, as a cancel does, does not end the command, because the
 // kubelet does not signal it; a command that writes gets an error at its next
 // write.
 package kubeexec

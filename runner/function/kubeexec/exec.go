@@ -113,7 +113,7 @@ func (e *executor) client(t target) (remotecommand.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	spdy, err := remotecommand.NewSPDYExecutor(e.call.Kube.Config, "POST", at)
+	spdy, err := newSPDY(e.call.Kube.Config, at)
 	if err != nil {
 		return nil, err
 	}

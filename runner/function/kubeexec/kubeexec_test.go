@@ -156,15 +156,20 @@ func TestFailure(t *testing.T) {
 
 // Nobody can know how far the command came, so it must not count as done.
 func TestALostConnectionIsAFailure(t *testing.T) {
-	var s *apiServer
-	s = newServer(t, func(_ url.Values, p process) int {
-		p.out("begun\n", marker(t, "k", "v"))
-		s.cut()
-		<-p.gone
-		return 0
-	})
-	_, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
-	require.ErrorContains(t, err, "run the command in container main of pod db/db-0")
+	for name, spdyOnly := range map[string]bool{"WebSocket": false, "SPDY": true} {
+		t.Run(name, func(t *testing.T) {
+			var s *apiServer
+			s = newServer(t, func(_ url.Values, p process) int {
+				p.out("begun\n", marker(t, "k", "v"))
+				s.cut()
+				<-p.gone
+				return 0
+			})
+			s.spdyOnly = spdyOnly
+			_, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
+			require.ErrorContains(t, err, "run the command in container main of pod db/db-0")
+		})
+	}
 }
 
 func TestBadOutput(t *testing.T) {
