@@ -31,27 +31,27 @@ type Phase struct {
 }
 
 // NewCall returns a call of a phase, with a key of its own and rendered arguments.
-func NewCall(t testing.TB, clients *kube.Clients, p Phase) *function.Call {
-	t.Helper()
+func NewCall(tb testing.TB, clients *kube.Clients, p Phase) *function.Call {
+	tb.Helper()
 	call := &function.Call{
 		Key:       event.Key{UID: string(uuid.NewUUID()), Namespace: "tenant", Kind: event.KindCore, Attempt: 1},
 		ActionSet: "test", Action: "act", Phase: "phase",
-		Values:   values(t, clients, p),
+		Values:   values(tb, clients, p),
 		Kube:     clients,
 		Clock:    clock.RealClock{},
-		Log:      zerolog.New(zerolog.NewTestWriter(t)),
+		Log:      zerolog.New(zerolog.NewTestWriter(tb)),
 		Progress: func(kanister.PhaseProgress) {},
 	}
 	args, err := call.Values.Args()
 	if err != nil {
-		t.Fatalf("render the arguments: %v", err)
+		tb.Fatalf("render the arguments: %v", err)
 	}
 	call.Args = args
 	return call
 }
 
-func values(t testing.TB, clients *kube.Clients, p Phase) *blueprint.Values {
-	t.Helper()
+func values(tb testing.TB, clients *kube.Clients, p Phase) *blueprint.Values {
+	tb.Helper()
 	bp := &kanister.Blueprint{Actions: map[string]*kanister.BlueprintAction{}}
 	action := &kanister.BlueprintAction{}
 	for name := range p.Outputs {
@@ -59,7 +59,7 @@ func values(t testing.TB, clients *kube.Clients, p Phase) *blueprint.Values {
 	}
 	action.Phases = append(action.Phases, kanister.BlueprintPhase{Func: p.Func, Name: "phase", ObjectRefs: p.Objects, Args: p.Args})
 	bp.Actions["act"] = action
-	v, err := blueprint.Load(t.Context(), blueprint.Cluster{Clients: clients}, blueprint.Scope{
+	v, err := blueprint.Load(tb.Context(), blueprint.Cluster{Clients: clients}, blueprint.Scope{
 		Params: &blueprint.Params{
 			Version: blueprint.ParamsVersion, Namespace: "tenant", Time: "2026-01-02T03:04:05.678Z",
 			ObjectRef: p.Object, Options: p.Options,
@@ -67,7 +67,7 @@ func values(t testing.TB, clients *kube.Clients, p Phase) *blueprint.Values {
 		Blueprint: bp, Action: "act", Kind: event.KindCore, Phase: len(p.Outputs), Outputs: p.Outputs,
 	})
 	if err != nil {
-		t.Fatalf("load the template values: %v", err)
+		tb.Fatalf("load the template values: %v", err)
 	}
 	return v
 }

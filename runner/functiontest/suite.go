@@ -99,6 +99,7 @@ func (h Harness) cancelledBefore(t *testing.T) {
 }
 
 func (h Harness) cancelledBusy(t *testing.T, again bool) {
+	t.Helper()
 	w := h.World(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -144,6 +145,7 @@ func (h Harness) atOnce(t *testing.T) {
 }
 
 func (h Harness) refuses(t *testing.T, bad Bad) {
+	t.Helper()
 	w := h.World(t)
 	w.Call.Args = maps.Clone(w.Call.Args)
 	for name, value := range bad.Set {
@@ -173,12 +175,10 @@ func (h Harness) execute(t *testing.T, call *function.Call) map[string]any {
 
 // ReasonOf is the reason that the status would give for an error.
 func ReasonOf(err error) event.Reason {
-	var known *function.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*function.Error](err); ok {
 		return known.Reason
 	}
-	var rendering *blueprint.Error
-	if errors.As(err, &rendering) {
+	if rendering, ok := errors.AsType[*blueprint.Error](err); ok {
 		return rendering.Reason
 	}
 	return event.ReasonFailed

@@ -12,19 +12,19 @@ import (
 )
 
 // Clients makes clients for the API server.
-func Clients(t testing.TB, config *rest.Config) *kube.Clients {
-	t.Helper()
+func Clients(tb testing.TB, config *rest.Config) *kube.Clients {
+	tb.Helper()
 	clients, err := kube.New(config)
 	if err != nil {
-		t.Fatalf("make clients: %v", err)
+		tb.Fatalf("make clients: %v", err)
 	}
 	return clients
 }
 
 // WatchingClients makes clients and a channel that is closed once they have opened
 // a watch: a function that waits for the world has then seen its state.
-func WatchingClients(t testing.TB, config *rest.Config) (*kube.Clients, <-chan struct{}) {
-	t.Helper()
+func WatchingClients(tb testing.TB, config *rest.Config) (*kube.Clients, <-chan struct{}) {
+	tb.Helper()
 	watching := make(chan struct{})
 	opened := sync.OnceFunc(func() { close(watching) })
 	config = rest.CopyConfig(config)
@@ -37,7 +37,7 @@ func WatchingClients(t testing.TB, config *rest.Config) (*kube.Clients, <-chan s
 			return response, err
 		})
 	})
-	return Clients(t, config), watching
+	return Clients(tb, config), watching
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

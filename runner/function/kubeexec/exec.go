@@ -113,8 +113,7 @@ func explain(t target, err error, tail string) error {
 	if tail != "" {
 		tail = "; its last lines:\n" + tail
 	}
-	var exit exec.CodeExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[exec.CodeExitError](err); ok {
 		return function.Errorf(event.ReasonPodFailed, "the command in %s ended with exit code %d%s", t, exit.Code, tail)
 	}
 	wrapped := function.FromAPI(err, "run the command in %s", t)
@@ -122,8 +121,7 @@ func explain(t target, err error, tail string) error {
 		return wrapped
 	}
 	reason := event.ReasonFailed
-	var known *function.Error
-	if errors.As(wrapped, &known) {
+	if known, ok := errors.AsType[*function.Error](wrapped); ok {
 		reason = known.Reason
 	}
 	return function.Errorf(reason, "%w%s", wrapped, tail)

@@ -22,6 +22,7 @@ import (
 )
 
 func newServer(t *testing.T, behave func(url.Values, process) int) *apiServer {
+	t.Helper()
 	annotated := pod("annotated", "side", "main")
 	annotated.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": "main"}
 	ended := pod("ended", "main")
@@ -32,10 +33,12 @@ func newServer(t *testing.T, behave func(url.Values, process) int) *apiServer {
 }
 
 func newCall(t *testing.T, s *apiServer, name string, args map[string]any) *function.Call {
+	t.Helper()
 	return functiontest.NewCall(t, functiontest.Clients(t, s.start()), functiontest.Phase{Func: name, Args: args})
 }
 
 func marker(t *testing.T, key, value string) string {
+	t.Helper()
 	line, err := output.Format(key, value)
 	require.NoError(t, err)
 	return line
@@ -43,6 +46,7 @@ func marker(t *testing.T, key, value string) string {
 
 // world is a command that publishes what it was called with, once it is released.
 func world(t *testing.T, name string, args map[string]any, check func(*testing.T, map[string]any)) functiontest.World {
+	t.Helper()
 	busy, released := make(chan struct{}, 8), make(chan struct{})
 	s := newServer(t, func(query url.Values, p process) int {
 		busy <- struct{}{}
@@ -64,8 +68,10 @@ func TestKubeExec(t *testing.T) {
 		Name: kubeexec.Name,
 		New:  kubeexec.New,
 		World: func(t *testing.T) functiontest.World {
+			t.Helper()
 			args := map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"echo", "{{ len \"ab\" }}"}}
 			return world(t, kubeexec.Name, args, func(t *testing.T, output map[string]any) {
+				t.Helper()
 				assert.Equal(t, map[string]any{"db_0": "echo 2", "last": "db-0/main"}, output)
 			})
 		},
@@ -85,8 +91,10 @@ func TestKubeExecAll(t *testing.T) {
 		Name: kubeexec.NameAll,
 		New:  kubeexec.NewAll,
 		World: func(t *testing.T) functiontest.World {
+			t.Helper()
 			args := map[string]any{"namespace": "db", "pods": " db-1 db-0 db-1 ", "containers": "side main", "command": []any{"id"}}
 			return world(t, kubeexec.NameAll, args, func(t *testing.T, output map[string]any) {
+				t.Helper()
 				assert.Equal(t, map[string]any{"db_0": "id", "db_1": "id", "last": "db-1/side"}, output, "the last in order wins, not the last in time")
 			})
 		},

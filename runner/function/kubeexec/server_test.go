@@ -137,7 +137,7 @@ func (s *apiServer) overWebSocket(w http.ResponseWriter, r *http.Request, pod st
 	channels := []wsstream.ChannelType{wsstream.IgnoreChannel, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.ReadChannel}
 	conn := wsstream.NewConn(map[string]wsstream.ChannelProtocolConfig{"v5.channel.k8s.io": {Binary: true, Channels: channels}})
 	_, streams, err := conn.Open(w, r)
-	if !assert.NoError(s.t, err) {
+	if !assert.NoError(s.t, err) { //nolint:testifylint // not the goroutine of the test
 		return
 	}
 	defer conn.Close()
@@ -152,12 +152,16 @@ func (s *apiServer) overWebSocket(w http.ResponseWriter, r *http.Request, pod st
 
 func (s *apiServer) overSPDY(w http.ResponseWriter, r *http.Request, pod string) {
 	_, err := httpstream.Handshake(r, w, []string{"v4.channel.k8s.io"})
-	if !assert.NoError(s.t, err) {
+	if !assert.NoError(s.t, err) { //nolint:testifylint // not the goroutine of the test
 		return
 	}
-	streams := make(chan httpstream.Stream, 8)
+	type opened struct {
+		httpstream.Stream
+		replied <-chan struct{}
+	}
+	streams := make(chan opened, 8)
 	conn := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(stream httpstream.Stream, replied <-chan struct{}) error {
-		streams <- stream
+		streams <- opened{stream, replied}
 		return nil
 	})
 	if !assert.NotNil(s.t, conn) {
@@ -167,7 +171,8 @@ func (s *apiServer) overSPDY(w http.ResponseWriter, r *http.Request, pod string)
 	byType := map[string]httpstream.Stream{}
 	for range 3 {
 		stream := <-streams
-		byType[stream.Headers().Get(corev1.StreamType)] = stream
+		<-stream.replied // nothing may be written before
+		byType[stream.Headers().Get(corev1.StreamType)] = stream.Stream
 	}
 	gone := make(chan struct{})
 	go func() { <-conn.CloseChan(); close(gone) }()

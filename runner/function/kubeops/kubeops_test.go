@@ -29,17 +29,23 @@ const (
 
 var widgets = schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}
 
-func clients(t *testing.T) *kube.Clients { return functiontest.Clients(t, server.Config()) }
+func clients(t *testing.T) *kube.Clients {
+	t.Helper()
+	return functiontest.Clients(t, server.Config())
+}
 
 func newCall(t *testing.T, args map[string]any) *function.Call {
+	t.Helper()
 	return functiontest.NewCall(t, clients(t), functiontest.Phase{Func: kubeops.Name, Args: args})
 }
 
 func run(t *testing.T, call *function.Call) (map[string]any, error) {
+	t.Helper()
 	return kubeops.New().Execute(t.Context(), call)
 }
 
 func configMap(t *testing.T, namespace, name string, finalizers ...string) *corev1.ConfigMap {
+	t.Helper()
 	made, err := clients(t).Kube.CoreV1().ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: finalizers}, Data: map[string]string{"a": "1"},
 	}, metav1.CreateOptions{})
@@ -57,6 +63,7 @@ func TestDelete(t *testing.T) {
 		Name: kubeops.Name,
 		New:  kubeops.New,
 		World: func(t *testing.T) functiontest.World {
+			t.Helper()
 			namespace := server.Namespace(t)
 			configMap(t, namespace, "held", finalizer)
 			watching, busy := functiontest.WatchingClients(t, server.Config())
@@ -78,6 +85,7 @@ func TestDelete(t *testing.T) {
 					require.NoError(t, err)
 				},
 				Check: func(t *testing.T, output map[string]any) {
+					t.Helper()
 					assert.Equal(t, map[string]any{
 						"apiVersion": "v1", "group": "", "resource": "configmaps", "kind": "ConfigMap", "name": "held", "namespace": namespace,
 					}, output)

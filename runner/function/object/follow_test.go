@@ -86,9 +86,9 @@ func TestFollowSurvivesWhatMayPass(t *testing.T) {
 			return true, nil
 		case o == nil && watches.Load() == 5-1: // after the faults; the real watch follows
 			_, err := api.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{})
-			assert.NoError(t, err)
+			require.NoError(t, err)
 			_, err = api.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "other"}}, metav1.CreateOptions{})
-			assert.NoError(t, err)
+			require.NoError(t, err)
 			seen = append(seen, "nothing")
 		case o != nil:
 			assert.Equal(t, "x", o.GetName())

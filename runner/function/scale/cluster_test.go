@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/utils/ptr"
 )
 
 const hash = "5d4f8"
@@ -27,6 +26,7 @@ type cluster struct {
 }
 
 func newCluster(t *testing.T) *cluster {
+	t.Helper()
 	client, err := kubernetes.NewForConfig(server.Config())
 	require.NoError(t, err)
 	return &cluster{t: t, client: client, namespace: server.Namespace(t)}
@@ -73,7 +73,7 @@ func (c *cluster) pod(name, kind, owner string, uid types.UID) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Labels: map[string]string{"app": "db", "pod-template-hash": hash},
-			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: owner, UID: uid, Controller: ptr.To(true)}},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: owner, UID: uid, Controller: new(true)}},
 		},
 		Spec: template().Spec,
 	}
@@ -97,7 +97,7 @@ func (c *cluster) play(kind string) {
 
 func (c *cluster) playDeployment(ctx context.Context) {
 	w, err := c.client.AppsV1().Deployments(c.namespace).Watch(ctx, metav1.ListOptions{})
-	if !assert.NoError(c.t, err) {
+	if !assert.NoError(c.t, err) { //nolint:testifylint // not the goroutine of the test
 		return
 	}
 	defer w.Stop()
@@ -116,7 +116,7 @@ func (c *cluster) playDeployment(ctx context.Context) {
 
 func (c *cluster) playStatefulSet(ctx context.Context) {
 	w, err := c.client.AppsV1().StatefulSets(c.namespace).Watch(ctx, metav1.ListOptions{})
-	if !assert.NoError(c.t, err) {
+	if !assert.NoError(c.t, err) { //nolint:testifylint // not the goroutine of the test
 		return
 	}
 	defer w.Stop()

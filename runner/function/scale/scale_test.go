@@ -22,6 +22,7 @@ func TestScaleDown(t *testing.T) {
 		Name: scale.Name,
 		New:  scale.New,
 		World: func(t *testing.T) functiontest.World {
+			t.Helper()
 			c := newCluster(t)
 			c.deployment(3)
 			clients, watching := functiontest.WatchingClients(t, server.Config())
@@ -36,6 +37,7 @@ func TestScaleDown(t *testing.T) {
 				Call: call, Busy: watching,
 				Release: func() { c.play("Deployment") },
 				Check: func(t *testing.T, output map[string]any) {
+					t.Helper()
 					assert.Equal(t, map[string]any{scale.OutputOriginal: int64(3)}, output)
 					d, err := c.client.AppsV1().Deployments(c.namespace).Get(t.Context(), "db", metav1.GetOptions{})
 					require.NoError(t, err)
@@ -64,6 +66,7 @@ func TestScaleUpTheObjectOfTheAction(t *testing.T) {
 		Name: scale.Name,
 		New:  scale.New,
 		World: func(t *testing.T) functiontest.World {
+			t.Helper()
 			c := newCluster(t)
 			c.statefulSet(1)
 			clients, watching := functiontest.WatchingClients(t, server.Config())
@@ -75,6 +78,7 @@ func TestScaleUpTheObjectOfTheAction(t *testing.T) {
 				Busy:    watching,
 				Release: func() { c.play("StatefulSet") },
 				Check: func(t *testing.T, output map[string]any) {
+					t.Helper()
 					assert.Equal(t, map[string]any{scale.OutputOriginal: int64(1)}, output)
 					s, err := c.client.AppsV1().StatefulSets(c.namespace).Get(t.Context(), "db", metav1.GetOptions{})
 					require.NoError(t, err)
@@ -87,6 +91,7 @@ func TestScaleUpTheObjectOfTheAction(t *testing.T) {
 }
 
 func call(t *testing.T, c *cluster, args map[string]any) (map[string]any, error) {
+	t.Helper()
 	args["name"], args["namespace"] = "db", c.namespace
 	p := functiontest.Phase{Func: scale.Name, Args: args}
 	return scale.New().Execute(t.Context(), functiontest.NewCall(t, functiontest.Clients(t, server.Config()), p))
@@ -94,6 +99,7 @@ func call(t *testing.T, c *cluster, args map[string]any) (map[string]any, error)
 
 // start runs the function and returns where its error goes.
 func start(t *testing.T, clients *kube.Clients, args map[string]any) <-chan error {
+	t.Helper()
 	call := functiontest.NewCall(t, clients, functiontest.Phase{Func: scale.Name, Args: args})
 	ended := make(chan error, 1)
 	go func() {

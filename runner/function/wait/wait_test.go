@@ -29,8 +29,12 @@ const (
 )
 
 func condition(text, namespace, name string) map[string]any {
+	return conditionOn("configmaps", text, namespace, name)
+}
+
+func conditionOn(resource, text, namespace, name string) map[string]any {
 	return map[string]any{"condition": text, "objectReference": map[string]any{
-		"apiVersion": "v1", "group": "", "resource": "configmaps", "name": name, "namespace": namespace,
+		"apiVersion": "v1", "group": "", "resource": resource, "name": name, "namespace": namespace,
 	}}
 }
 
@@ -49,6 +53,7 @@ func harness(name, text string, create func() function.Function) functiontest.Ha
 		Name: name,
 		New:  create,
 		World: func(t *testing.T) functiontest.World {
+			t.Helper()
 			namespace := server.Namespace(t)
 			clients, watching := functiontest.WatchingClients(t, server.Config())
 			admin, err := kubernetes.NewForConfig(server.Config())
@@ -73,6 +78,7 @@ func harness(name, text string, create func() function.Function) functiontest.Ha
 					set(t, admin, namespace, "later", "done")
 				},
 				Check: func(t *testing.T, output map[string]any) {
+					t.Helper()
 					assert.Nil(t, output)
 				},
 			}
@@ -96,6 +102,7 @@ func TestWait(t *testing.T)   { functiontest.Run(t, harness(wait.Name, phaseOfWa
 func TestWaitV2(t *testing.T) { functiontest.Run(t, harness(wait.NameV2, phaseOfWaitV2, wait.NewV2)) }
 
 func newCall(t *testing.T, clients *kube.Clients, conditions map[string]any) *function.Call {
+	t.Helper()
 	return functiontest.NewCall(t, clients, functiontest.Phase{
 		Func: wait.NameV2, Args: map[string]any{"timeout": "5m", "conditions": conditions},
 	})
@@ -103,6 +110,7 @@ func newCall(t *testing.T, clients *kube.Clients, conditions map[string]any) *fu
 
 // start runs WaitV2 and returns where its error goes.
 func start(t *testing.T, call *function.Call) <-chan error {
+	t.Helper()
 	ended := make(chan error, 1)
 	go func() {
 		_, err := wait.NewV2().Execute(t.Context(), call)
@@ -133,10 +141,8 @@ func TestTimeoutSaysWhatWasWrongLast(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "s"}, StringData: map[string]string{"k": "hunter2"},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	secret := condition(`{{ index .data.k 100 }}{{ base64decode .data.k | printf "%d" | index .data }}`, namespace, "s")
-	secret["objectReference"].(map[string]any)["resource"] = "secrets"
-	unknown := condition("{{ true }}", namespace, "w")
-	unknown["objectReference"].(map[string]any)["resource"] = "gadgets"
+	secret := conditionOn("secrets", `{{ index .data.k 100 }}{{ base64decode .data.k | printf "%d" | index .data }}`, namespace, "s")
+	unknown := conditionOn("gadgets", "{{ true }}", namespace, "w")
 	call := newCall(t, clients, map[string]any{
 		"anyOf": []any{condition(phaseOfWaitV2, namespace, "slow"), condition(`{{ index .data.phase 100 }}`, namespace, "slow"), secret},
 		"allOf": []any{condition(phaseOfWaitV2, namespace, "none"), unknown},
@@ -199,8 +205,7 @@ func TestForbidden(t *testing.T) {
 	set(t, functiontest.Clients(t, server.Config()).Kube, namespace, "x", "done")
 	require.NoError(t, <-start(t, newCall(t, user, map[string]any{"allOf": []any{condition(phaseOfWaitV2, namespace, "x")}})))
 
-	secret := condition("{{ true }}", namespace, "s")
-	secret["objectReference"].(map[string]any)["resource"] = "secrets"
+	secret := conditionOn("secrets", "{{ true }}", namespace, "s")
 	err := <-start(t, newCall(t, user, map[string]any{"allOf": []any{secret}}))
 	require.ErrorContains(t, err, "allow get, list and watch on it")
 	assert.Equal(t, event.ReasonForbidden, functiontest.ReasonOf(err))

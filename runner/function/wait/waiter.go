@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,10 +106,8 @@ func (w *waiter) decide(ctx context.Context, expired <-chan time.Time, timeout t
 func (w *waiter) satisfied() bool {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	for _, c := range w.anyOf {
-		if w.ask(c) {
-			return true
-		}
+	if slices.ContainsFunc(w.anyOf, w.ask) {
+		return true
 	}
 	all := len(w.allOf) > 0
 	for _, c := range w.allOf {
