@@ -138,7 +138,7 @@ func kind(t reflect.Type) string {
 	if t == nil {
 		return "null"
 	}
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // the rest cannot be written in YAML
 	case reflect.String:
 		return "text"
 	case reflect.Bool:

@@ -1,7 +1,6 @@
 package arg_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -74,7 +73,7 @@ func TestDecodeErrorsNameTheArgumentAndNoValue(t *testing.T) {
 			}
 			assert.NotContains(t, err.Error(), "hunter2")
 			var failure *function.Error
-			require.True(t, errors.As(err, &failure))
+			require.ErrorAs(t, err, &failure)
 			assert.Equal(t, event.ReasonInvalid, failure.Reason)
 		})
 	}

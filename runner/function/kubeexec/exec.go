@@ -7,14 +7,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/util/exec"
-	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/output"
@@ -38,8 +36,6 @@ func (t target) String() string {
 type executor struct {
 	call    *function.Call
 	command []string
-	// redact guards call.Values, which is not for several goroutines.
-	redact sync.Mutex
 }
 
 // run runs the command in one container and returns what it published.
@@ -48,14 +44,10 @@ func (e *executor) run(ctx context.Context, t target) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := e.client(t)
-	if err != nil {
-		return nil, function.Errorf(event.ReasonInternal, "make the exec client for %s: %w", t, err)
-	}
 	lines := &recorder{executor: e, target: t}
 	stdout := &stream{parser: output.NewParser(output.WithLines(lines.add("stdout")))}
 	stderr := &stream{parser: output.NewParser(output.LogOnly(), output.WithLines(lines.add("stderr")))}
-	err = client.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
+	err = streamCommand(ctx, e.call.Kube.Config, e.url(t), remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
 	values, outputErr := stdout.finish()
 	_, _ = stderr.finish() // has no values
 	switch {
@@ -109,22 +101,6 @@ func containers(pod *corev1.Pod) []string {
 	return names
 }
 
-// client speaks WebSocket and, if the upgrade is refused, SPDY.
-func (e *executor) client(t target) (remotecommand.Executor, error) {
-	at := e.url(t)
-	socket, err := remotecommand.NewWebSocketExecutor(e.call.Kube.Config, "GET", at.String())
-	if err != nil {
-		return nil, err
-	}
-	spdy, err := remotecommand.NewSPDYExecutor(e.call.Kube.Config, "POST", at)
-	if err != nil {
-		return nil, err
-	}
-	return remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	})
-}
-
 func (e *executor) url(t target) *url.URL {
 	return e.call.Kube.Kube.CoreV1().RESTClient().Post().
 		Resource("pods").Namespace(t.namespace).Name(t.pod).SubResource("exec").
@@ -137,8 +113,7 @@ func explain(t target, err error, tail string) error {
 	if tail != "" {
 		tail = "; its last lines:\n" + tail
 	}
-	var exit exec.CodeExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[exec.CodeExitError](err); ok {
 		return function.Errorf(event.ReasonPodFailed, "the command in %s ended with exit code %d%s", t, exit.Code, tail)
 	}
 	wrapped := function.FromAPI(err, "run the command in %s", t)
@@ -146,8 +121,7 @@ func explain(t target, err error, tail string) error {
 		return wrapped
 	}
 	reason := event.ReasonFailed
-	var known *function.Error
-	if errors.As(wrapped, &known) {
+	if known, ok := errors.AsType[*function.Error](wrapped); ok {
 		reason = known.Reason
 	}
 	return function.Errorf(reason, "%w%s", wrapped, tail)

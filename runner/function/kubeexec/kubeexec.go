@@ -103,8 +103,7 @@ func (e *executor) runAll(ctx context.Context, targets []target) (map[string]any
 // joined gives several failures the reason of the first one that has one.
 func joined(failures []error, all error) error {
 	for _, err := range failures {
-		var known *function.Error
-		if errors.As(err, &known) {
+		if known, ok := errors.AsType[*function.Error](err); ok {
 			return &function.Error{Reason: known.Reason, Err: all}
 		}
 	}

@@ -46,9 +46,7 @@ func (r *recorder) add(name string) func(string) {
 	log := r.call.Log.With().Str("pod", r.target.namespace+"/"+r.target.pod).
 		Str("container", r.target.container).Str("stream", name).Logger()
 	return func(line string) {
-		r.redact.Lock()
-		line = r.call.Values.Redact(line)
-		r.redact.Unlock()
+		line = r.call.Values.Redact(line) // safe for several goroutines
 		log.Info().Msg(line)
 		r.lock.Lock()
 		defer r.lock.Unlock()

@@ -73,6 +73,11 @@ func (op *operation) documents() ([]*unstructured.Unstructured, error) {
 			all = append(all, &items.Items[i])
 		}
 	}
+	for _, o := range all {
+		if o.GetName() == "" && o.GetGenerateName() == "" {
+			return nil, function.Errorf(event.ReasonInvalid, `argument "spec": a %s has neither metadata.name nor metadata.generateName`, o.GetKind())
+		}
+	}
 	if len(all) == 0 {
 		return nil, function.Errorf(event.ReasonInvalid, `argument "spec" is empty: operation %s needs the object as YAML`, op.Operation)
 	}

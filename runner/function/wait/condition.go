@@ -83,7 +83,8 @@ func asJSON(object map[string]any) (map[string]any, error) {
 		return nil, err
 	}
 	var plain map[string]any
-	return plain, json.Unmarshal(text, &plain)
+	err = json.Unmarshal(text, &plain)
+	return plain, err
 }
 
 // isTrue executes a template; a panic of a template function is an error.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,16 +106,24 @@ func (w *waiter) decide(ctx context.Context, expired <-chan time.Time, timeout t
 func (w *waiter) satisfied() bool {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	for _, c := range w.anyOf {
-		if c.ask() {
-			return true
-		}
+	if slices.ContainsFunc(w.anyOf, w.ask) {
+		return true
 	}
 	all := len(w.allOf) > 0
 	for _, c := range w.allOf {
-		all = c.ask() && all
+		all = w.ask(c) && all
 	}
 	return all
+}
+
+// ask logs why the condition does not hold, when that changes.
+func (w *waiter) ask(c *condition) bool {
+	before := c.why
+	holds := c.ask()
+	if !holds && c.why != before {
+		w.call.Log.Debug().Str("condition", c.where).Str("why", w.call.Values.Redact(c.why)).Msg("condition does not hold yet")
+	}
+	return holds
 }
 
 // ask keeps why the condition does not hold. What is in a Secret is not told.
