@@ -47,6 +47,9 @@ type logReader struct {
 	spilled bool
 	// seen counts the lines of this reading, passed those passed on in all.
 	seen, passed int
+	// tail are the last lines of this reading. The parser's own would hold lines
+	// of the reading before, too.
+	tail []string
 }
 
 func newLogReader(open opener, c clock.Clock, line func(string)) *logReader {
@@ -57,6 +60,13 @@ func newLogReader(open opener, c clock.Clock, line func(string)) *logReader {
 
 func (l *logReader) onLine(text string) {
 	l.seen++
+	if l.seen == 1 {
+		l.tail = nil
+	}
+	if len(l.tail) == output.TailLines {
+		l.tail = l.tail[1:]
+	}
+	l.tail = append(l.tail, text)
 	if l.seen > l.passed {
 		l.passed = l.seen
 		l.line(text)

@@ -151,7 +151,7 @@ func (f *follower) result(ctx context.Context, v verdict, ignoreExit bool) (map[
 
 // tail is the end of the log, as part of a message.
 func (f *follower) tail() string {
-	lines := f.log.parser.Tail()
+	lines := f.log.tail
 	if len(lines) == 0 {
 		return ""
 	}
