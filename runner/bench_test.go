@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -186,9 +188,7 @@ func (s *started) stop() error {
 func (b *bench) start(name string, functions function.Registry, change func(*Deps, *Options)) *started {
 	b.t.Helper()
 	all := Functions()
-	for k, v := range functions {
-		all[k] = v
-	}
+	maps.Copy(all, functions)
 	d := Deps{
 		JS: b.js, Clients: &kube.Clients{Kube: b.kube}, Clock: clock.RealClock{},
 		Log: zerolog.New(&b.log), Metrics: prometheus.NewRegistry(), Functions: all,
@@ -206,7 +206,7 @@ func (b *bench) start(name string, functions function.Registry, change func(*Dep
 		s.done <- r.Run(ctx)
 		close(s.done)
 	}()
-	b.t.Cleanup(func() { cancel(); <-s.done })
+	b.t.Cleanup(func() { cancel(); assert.NoError(b.t, <-s.done) })
 	return s
 }
 

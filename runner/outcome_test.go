@@ -68,14 +68,14 @@ func TestFailureOf(t *testing.T) {
 
 func TestBoundKeepsBothEnds(t *testing.T) {
 	text := "pod shop/x failed: " + strings.Repeat("noise\n", 2000) + "fatal: the cause"
-	got := bound(text, event.MessageLimit)
+	got := bound(text)
 	assert.LessOrEqual(t, len(got), event.MessageLimit)
 	assert.True(t, strings.HasPrefix(got, "pod shop/x failed: "))
 	assert.True(t, strings.HasSuffix(got, "fatal: the cause"))
 
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Repeat(rapid.String().Draw(t, "text"), rapid.IntRange(0, 500).Draw(t, "times")) + string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
-		got := bound(text, event.MessageLimit)
+		got := bound(text)
 		if len(got) > event.MessageLimit || !utf8.ValidString(got) {
 			t.Fatalf("%d bytes, valid %t", len(got), utf8.ValidString(got))
 		}

@@ -244,7 +244,7 @@ func TestReportThatCannotBeStoredIsNotLost(t *testing.T) {
 	require.NoError(t, b.js.DeleteStream(t.Context(), event.StreamReports))
 	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
-	within(t, task.ended, "the call")
+	require.ErrorIs(t, within(t, task.ended, "the call"), errTest)
 	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "cannot store the report") }, patience, 10*time.Millisecond)
 	require.NoError(t, stream.Ensure(t.Context(), b.js, stream.DefaultSettings()))
 	var err error

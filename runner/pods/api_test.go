@@ -243,7 +243,7 @@ func TestImageThatCannotBePulled(t *testing.T) {
 		}
 	}, time.Minute, 50*time.Millisecond)
 	assert.Equal(t, event.ReasonImagePull, reasonOf(t, r.err))
-	require.ErrorContains(t, r.err, `image "postgres:0" of container container cannot be pulled: ErrImagePull: manifest unknown`)
+	require.ErrorContains(t, r.err, `image "postgres:0" (container "container") cannot be pulled: ErrImagePull: manifest unknown`)
 	assert.GreaterOrEqual(t, fake.Since(start), 90*time.Second)
 }
 

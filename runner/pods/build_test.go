@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -200,8 +199,8 @@ func TestOnlyReadOnlyMany(t *testing.T) {
 
 func TestSecureKeepsWhatIsSet(t *testing.T) {
 	spec := corev1.PodSpec{
-		SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: ptr.To(false), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}},
-		Containers:      []corev1.Container{{SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: ptr.To(true)}}},
+		SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(false), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}},
+		Containers:      []corev1.Container{{SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(true)}}},
 	}
 	secure(&spec, true)
 	assert.False(t, *spec.SecurityContext.RunAsNonRoot)

@@ -53,6 +53,7 @@ type follower struct {
 	limits    limits
 	since     time.Time
 	trouble   time.Time
+	pullError string
 	// checked: the claims of an unscheduled pod were looked at.
 	checked bool
 }
@@ -92,7 +93,10 @@ func (f *follower) await(ctx context.Context) (verdict, error) {
 
 func (f *follower) judge(ctx context.Context) verdict {
 	pod, gone := f.sub.last()
-	v := judge(observation{pod: pod, gone: gone, now: f.runner.clock.Now(), followed: f.since, troubleSince: f.trouble}, f.limits)
+	v := judge(observation{pod: pod, gone: gone, now: f.runner.clock.Now(), followed: f.since, troubleSince: f.trouble, pullError: f.pullError}, f.limits)
+	if v.pullError != "" {
+		f.pullError = v.pullError
+	}
 	if v.trouble && f.trouble.IsZero() {
 		f.trouble = f.runner.clock.Now()
 	}
@@ -115,7 +119,7 @@ func (f *follower) wait(ctx context.Context, until time.Time) error {
 	}
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx) //nolint:wrapcheck // the caller's own
+		return context.Cause(ctx)
 	case <-f.sub.changed:
 	case <-due:
 	}
@@ -127,8 +131,9 @@ func (f *follower) wait(ctx context.Context, until time.Time) error {
 func (f *follower) result(ctx context.Context, v verdict, ignoreExit bool) (map[string]any, error) {
 	var unread error
 	if v.state == stateEnded {
-		if unread = f.log.finish(ctx); ctx.Err() != nil {
-			return nil, context.Cause(ctx) //nolint:wrapcheck // the caller's own
+		unread = f.log.finish(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 	}
 	values, bad := f.log.parser.Finish()
