@@ -8,13 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/kubernetes"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
@@ -82,7 +80,7 @@ func New(config *rest.Config) (*Clients, error) {
 		Config:   config,
 		Kube:     typed,
 		Dynamic:  untyped,
-		Mapper:   restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(typed.Discovery())),
+		Mapper:   newMapper(typed.Discovery()),
 		Scheme:   scheme,
 		kanister: kanisterREST,
 		salvor:   salvorREST,

@@ -122,6 +122,21 @@ func TestTail(t *testing.T) {
 	assert.Equal(t, "no newline", tail[9])
 }
 
+func TestLogOnly(t *testing.T) {
+	var lines []string
+	p := output.NewParser(output.LogOnly(), output.WithLines(func(l string) { lines = append(lines, l) }))
+	_, _ = p.Write([]byte("a\nb " + output.Marker + " 1\nc"))
+	values, err := p.Finish()
+	require.NoError(t, err)
+	assert.Nil(t, values)
+	assert.Equal(t, []string{"a", "b " + output.Marker + " 1", "c"}, lines)
+}
+
+func TestExcerptCutsLinesBetweenCharacters(t *testing.T) {
+	long := "x" + strings.Repeat("ä", 400)
+	assert.Equal(t, "a\nx"+strings.Repeat("ä", 149)+"…\nb", output.Excerpt([]string{"a", long, "b"}))
+}
+
 func TestFormatChecksTheKey(t *testing.T) {
 	for _, key := range []string{"", "a b", "a.b", "a-b", "ä"} {
 		_, err := output.Format(key, "v")

@@ -21,11 +21,12 @@ const (
 // Parser takes a program's output in any pieces, keeps the values it publishes,
 // and hands on its log lines. It is not safe for concurrent use.
 type Parser struct {
-	onLine func(string)
-	values map[string]any
-	total  int
-	err    error
-	tail   []string
+	onLine  func(string)
+	logOnly bool
+	values  map[string]any
+	total   int
+	err     error
+	tail    []string
 
 	// number of the line being assembled, from 1.
 	number int
@@ -46,6 +47,11 @@ type Option func(*Parser)
 // hold secret values.
 func WithLines(f func(string)) Option {
 	return func(p *Parser) { p.onLine = f }
+}
+
+// LogOnly has the parser look for no markers: every line is a log line.
+func LogOnly() Option {
+	return func(p *Parser) { p.logOnly = true }
 }
 
 // NewParser returns a Parser.
@@ -102,7 +108,7 @@ func (p *Parser) extend(piece []byte) {
 	// A marker may have begun in the bytes that are there already.
 	from := max(0, len(p.line)-len(Marker)+1)
 	p.line = append(p.line, piece...)
-	if at := bytes.Index(p.line[from:], []byte(Marker)); at >= 0 {
+	if at := bytes.Index(p.line[from:], []byte(Marker)); at >= 0 && !p.logOnly {
 		at += from
 		p.emit(p.line[:at], p.length-len(p.line)+at)
 		rest := bytes.Clone(p.line[at+len(Marker):])

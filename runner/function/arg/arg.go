@@ -28,9 +28,6 @@ func Decode(args map[string]any, into any) error {
 		Result:           into,
 		WeaklyTypedInput: true,
 		DecodeHook:       wholeNumbers,
-		// A misspelt case is refused by the signature; matching it here would
-		// only make two spellings.
-		MatchName: func(key, field string) bool { return key == field },
 	})
 	if err != nil {
 		return function.Errorf(event.ReasonInternal, "decode arguments into %T: %w", into, err)

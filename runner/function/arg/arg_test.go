@@ -34,10 +34,9 @@ func TestDecodeIsLenientLikeKanister(t *testing.T) {
 		"command": "ls",
 		"volumes": map[any]any{"pvc": "/mnt"},
 		"ref":     map[string]any{"name": 1.5, "unknown": true},
-		"items":   []any{map[any]any{"name": "a"}},
+		"items":   []any{map[any]any{"NAME": "a"}},
 		"any":     2.5,
 		"other":   "ignored",
-		"Image":   "ignored",
 	}, &got))
 	assert.Equal(t, arguments{
 		Image: "3", Command: []string{"ls"}, Wait: true, Count: 7,

@@ -1,0 +1,187 @@
+package kubeexec_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/streaming/pkg/httpstream"
+	"k8s.io/streaming/pkg/httpstream/spdy"
+	"k8s.io/streaming/pkg/httpstream/wsstream"
+)
+
+// apiServer serves pods and the exec protocol, over HTTP, as the API server does.
+type apiServer struct {
+	t    *testing.T
+	pods map[string]*corev1.Pod
+	// behave runs a command: it writes frames and returns the exit code.
+	behave func(query url.Values, p process) int
+	// spdyOnly refuses WebSocket, as an old proxy does.
+	spdyOnly bool
+
+	lock    sync.Mutex
+	methods []string
+	conns   []net.Conn
+}
+
+// process is a command's side of the stream.
+type process struct {
+	stdout, stderr interface{ Write([]byte) (int, error) }
+	pod            string
+	// gone is closed when the client has left.
+	gone <-chan struct{}
+}
+
+func (p process) out(frames ...string) {
+	for _, f := range frames {
+		_, _ = p.stdout.Write([]byte(f))
+	}
+}
+
+func (p process) err(frames ...string) {
+	for _, f := range frames {
+		_, _ = p.stderr.Write([]byte(f))
+	}
+}
+
+func (s *apiServer) start() *rest.Config {
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		s.lock.Lock()
+		defer s.lock.Unlock()
+		if state == http.StateNew {
+			s.conns = append(s.conns, conn)
+		}
+	}
+	server.Start()
+	s.t.Cleanup(server.Close)
+	return &rest.Config{Host: server.URL}
+}
+
+// cut breaks every connection, as the end of an API server does.
+func (s *apiServer) cut() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for _, conn := range s.conns {
+		_ = conn.Close()
+	}
+}
+
+func pod(name string, containers ...string) *corev1.Pod {
+	p := &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "db"},
+		Status:     corev1.PodStatus{Phase: corev1.PodRunning},
+	}
+	for _, c := range containers {
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: c})
+	}
+	return p
+}
+
+// ServeHTTP implements http.Handler.
+func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, isExec := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/db/pods/"), "/exec")
+	p := s.pods[path]
+	if p == nil {
+		status(w, http.StatusNotFound, metav1.StatusReasonNotFound)
+		return
+	}
+	if !isExec {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(p)
+		return
+	}
+	s.lock.Lock()
+	s.methods = append(s.methods, r.Method)
+	s.lock.Unlock()
+	assert.True(s.t, slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == r.URL.Query().Get("container") }))
+	switch {
+	case !wsstream.IsWebSocketRequest(r):
+		s.overSPDY(w, r, path)
+	case s.spdyOnly:
+		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
+	default:
+		s.overWebSocket(w, r, path)
+	}
+}
+
+func status(w http.ResponseWriter, code int, reason metav1.StatusReason) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(metav1.Status{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+		Status:   metav1.StatusFailure, Reason: reason, Code: int32(code), Message: string(reason),
+	})
+}
+
+func (s *apiServer) overWebSocket(w http.ResponseWriter, r *http.Request, pod string) {
+	channels := []wsstream.ChannelType{wsstream.IgnoreChannel, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.ReadChannel}
+	conn := wsstream.NewConn(map[string]wsstream.ChannelProtocolConfig{"v5.channel.k8s.io": {Binary: true, Channels: channels}})
+	_, streams, err := conn.Open(w, r)
+	if !assert.NoError(s.t, err) {
+		return
+	}
+	defer conn.Close()
+	gone := make(chan struct{})
+	go func() { // the resize channel ends with the connection
+		defer close(gone)
+		_, _ = streams[4].Read(make([]byte, 1))
+	}()
+	code := s.behave(r.URL.Query(), process{stdout: streams[1], stderr: streams[2], pod: pod, gone: gone})
+	_, _ = streams[3].Write(exitStatus(code))
+}
+
+func (s *apiServer) overSPDY(w http.ResponseWriter, r *http.Request, pod string) {
+	_, err := httpstream.Handshake(r, w, []string{"v4.channel.k8s.io"})
+	if !assert.NoError(s.t, err) {
+		return
+	}
+	streams := make(chan httpstream.Stream, 8)
+	conn := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(stream httpstream.Stream, replied <-chan struct{}) error {
+		streams <- stream
+		return nil
+	})
+	if !assert.NotNil(s.t, conn) {
+		return
+	}
+	defer conn.Close()
+	byType := map[string]httpstream.Stream{}
+	for range 3 {
+		stream := <-streams
+		byType[stream.Headers().Get(corev1.StreamType)] = stream
+	}
+	gone := make(chan struct{})
+	go func() { <-conn.CloseChan(); close(gone) }()
+	code := s.behave(r.URL.Query(), process{stdout: byType["stdout"], stderr: byType["stderr"], pod: pod, gone: gone})
+	_, _ = byType["error"].Write(exitStatus(code))
+	_ = byType["stdout"].Close()
+	_ = byType["stderr"].Close()
+	_ = byType["error"].Close()
+	<-conn.CloseChan()
+}
+
+// exitStatus is what the kubelet says at the end.
+func exitStatus(code int) []byte {
+	end := metav1.Status{Status: metav1.StatusSuccess}
+	if code != 0 {
+		text, _ := json.Marshal(code)
+		end = metav1.Status{
+			Status: metav1.StatusFailure, Reason: "NonZeroExitCode",
+			Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: "ExitCode", Message: string(text)}}},
+			Message: "command terminated with non-zero exit code",
+		}
+	}
+	text, _ := json.Marshal(end)
+	return text
+}

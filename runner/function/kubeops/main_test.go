@@ -1,0 +1,18 @@
+package kubeops_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/salvor-io/salvor/internal/kubetest"
+)
+
+var server *kubetest.Server
+
+func TestMain(m *testing.M) {
+	os.Exit(kubetest.Run(m, func(s *kubetest.Server) error {
+		server = s
+		return s.ApplyCRDs(context.Background(), "testdata")
+	}))
+}
