@@ -27,6 +27,9 @@ func (r *Runner) Run(ctx context.Context, call *function.Call, spec function.Pod
 	if err := r.watch.synced(ctx); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // no pod for a call that has ended
+	}
 	name := r.podName(call, spec)
 	sub := r.watch.subscribe(name)
 	defer r.watch.unsubscribe(sub)
