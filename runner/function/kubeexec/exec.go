@@ -13,7 +13,6 @@ import (
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/util/exec"
-	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/output"
@@ -45,14 +44,10 @@ func (e *executor) run(ctx context.Context, t target) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := e.client(t)
-	if err != nil {
-		return nil, function.Errorf(event.ReasonInternal, "make the exec client for %s: %w", t, err)
-	}
 	lines := &recorder{executor: e, target: t}
 	stdout := &stream{parser: output.NewParser(output.WithLines(lines.add("stdout")))}
 	stderr := &stream{parser: output.NewParser(output.LogOnly(), output.WithLines(lines.add("stderr")))}
-	err = client.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
+	err = streamCommand(ctx, e.call.Kube.Config, e.url(t), remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
 	values, outputErr := stdout.finish()
 	_, _ = stderr.finish() // has no values
 	switch {
@@ -104,22 +99,6 @@ func containers(pod *corev1.Pod) []string {
 		names = append(names, pod.Spec.EphemeralContainers[i].Name)
 	}
 	return names
-}
-
-// client speaks WebSocket and, if the upgrade is refused, SPDY.
-func (e *executor) client(t target) (remotecommand.Executor, error) {
-	at := e.url(t)
-	socket, err := remotecommand.NewWebSocketExecutor(e.call.Kube.Config, "GET", at.String())
-	if err != nil {
-		return nil, err
-	}
-	spdy, err := newSPDY(e.call.Kube.Config, at)
-	if err != nil {
-		return nil, err
-	}
-	return remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	})
 }
 
 func (e *executor) url(t target) *url.URL {

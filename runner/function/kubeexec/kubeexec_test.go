@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/output"
 	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/function/kubeexec"
@@ -104,19 +105,19 @@ func TestTheDefaultContainerIsThePods(t *testing.T) {
 	values, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "annotated", "command": []any{"x"}}))
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"in": "main"}, values)
-	assert.Equal(t, []string{"GET"}, s.methods, "WebSocket")
+	assert.Equal(t, []string{"POST"}, s.methods, "SPDY")
 }
 
-func TestSPDYWhereWebSocketIsRefused(t *testing.T) {
+func TestWebSocketWhereSPDYIsRefused(t *testing.T) {
 	s := newServer(t, func(_ url.Values, p process) int {
 		p.out(marker(t, "k", "v"))
 		return 0
 	})
-	s.spdyOnly = true
+	s.noSPDY = true
 	values, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"k": "v"}, values)
-	assert.Equal(t, []string{"GET", "POST"}, s.methods)
+	assert.Equal(t, []string{"POST", "GET"}, s.methods)
 }
 
 // Kanister takes each frame for whole lines and fails here.
@@ -156,7 +157,7 @@ func TestFailure(t *testing.T) {
 
 // Nobody can know how far the command came, so it must not count as done.
 func TestALostConnectionIsAFailure(t *testing.T) {
-	for name, spdyOnly := range map[string]bool{"WebSocket": false, "SPDY": true} {
+	for name, noSPDY := range map[string]bool{"WebSocket": true, "SPDY": false} {
 		t.Run(name, func(t *testing.T) {
 			var s *apiServer
 			s = newServer(t, func(_ url.Values, p process) int {
@@ -165,7 +166,7 @@ func TestALostConnectionIsAFailure(t *testing.T) {
 				<-p.gone
 				return 0
 			})
-			s.spdyOnly = spdyOnly
+			s.noSPDY = noSPDY
 			_, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
 			require.ErrorContains(t, err, "run the command in container main of pod db/db-0")
 		})
@@ -219,4 +220,26 @@ func TestTheLogHasTheLinesButNoOutputs(t *testing.T) {
 	assert.Contains(t, log.String(), `"stream":"stderr","message":"to stderr"`)
 	assert.Contains(t, log.String(), `"message":"pre"`)
 	assert.NotContains(t, log.String(), "published")
+}
+
+func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
+	s := newServer(t, func(query url.Values, p process) int {
+		assert.Equal(t, "canary-7f3a", query.Get("command"))
+		p.out("psql: canary-", "7f3a is wrong\n")
+		p.err("also canary-7f3a")
+		return 1
+	})
+	call := functiontest.NewCall(t, functiontest.Clients(t, s.start()), functiontest.Phase{
+		Func:    kubeexec.Name,
+		Objects: map[string]kanister.ObjectReference{"db": {Kind: "Secret", Namespace: "db", Name: "password"}},
+		Args: map[string]any{
+			"namespace": "db", "pod": "db-0", "command": []any{"{{ .Phases.phase.Secrets.db.Data.value | toString }}"},
+		},
+	})
+	var log bytes.Buffer
+	call.Log = zerolog.New(zerolog.SyncWriter(&log))
+	_, err := kubeexec.New().Execute(t.Context(), call)
+	require.ErrorContains(t, err, "psql: *** is wrong")
+	assert.Contains(t, err.Error(), "also ***")
+	assert.NotContains(t, err.Error()+log.String(), "canary-7f3a")
 }

@@ -26,8 +26,8 @@ type apiServer struct {
 	pods map[string]*corev1.Pod
 	// behave runs a command: it writes frames and returns the exit code.
 	behave func(query url.Values, p process) int
-	// spdyOnly refuses WebSocket, as an old proxy does.
-	spdyOnly bool
+	// noSPDY refuses SPDY, as a proxy may that knows only WebSocket.
+	noSPDY bool
 
 	lock    sync.Mutex
 	methods []string
@@ -91,6 +91,14 @@ func pod(name string, containers ...string) *corev1.Pod {
 
 // ServeHTTP implements http.Handler.
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/api/v1/namespaces/db/secrets/password" {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(corev1.Secret{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+			ObjectMeta: metav1.ObjectMeta{Name: "password", Namespace: "db"}, Data: map[string][]byte{"value": []byte("canary-7f3a")},
+		})
+		return
+	}
 	path, isExec := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/db/pods/"), "/exec")
 	p := s.pods[path]
 	if p == nil {
@@ -107,12 +115,12 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.lock.Unlock()
 	assert.True(s.t, slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == r.URL.Query().Get("container") }))
 	switch {
-	case !wsstream.IsWebSocketRequest(r):
-		s.overSPDY(w, r, path)
-	case s.spdyOnly:
+	case wsstream.IsWebSocketRequest(r):
+		s.overWebSocket(w, r, path)
+	case s.noSPDY:
 		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
 	default:
-		s.overWebSocket(w, r, path)
+		s.overSPDY(w, r, path)
 	}
 }
 
