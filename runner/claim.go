@@ -30,9 +30,10 @@ func (r *Runner) claim(held context.Context, lose context.CancelCauseFunc, t *ta
 	}
 	c := &claim{lease: lease, stop: lose}
 	ticker := r.clock.NewTicker(r.options.ClaimTTL / 3)
+	log := t.log // the task's own gets more fields later
 	c.renewed.Go(func() {
 		defer ticker.Stop()
-		r.renew(held, c, ticker.C(), t.log)
+		r.renew(held, c, ticker.C(), log)
 	})
 	return c, nil
 }

@@ -44,10 +44,10 @@ func podWorld(t *testing.T) functiontest.World {
 	call := b.call()
 	call.Pods = b.runner
 	call.Args = map[string]any{"namespace": b.namespace, "image": "postgres:15", "command": []any{"true"}}
-	busy := make(chan struct{})
+	busy, name := make(chan struct{}), call.Key.PodName()
 	release := sync.OnceFunc(func() { b.play(func() bool { return b.end(marker(t, "k", "v")) }) })
 	b.play(func() bool {
-		_, err := b.client.CoreV1().Pods(b.namespace).Get(t.Context(), call.Key.PodName(), metav1.GetOptions{})
+		_, err := b.client.CoreV1().Pods(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
 		if err == nil {
 			close(busy)
 		}
@@ -56,6 +56,7 @@ func podWorld(t *testing.T) functiontest.World {
 	return functiontest.World{
 		Call: call, Busy: busy, Release: release,
 		Check: func(t *testing.T, output map[string]any) {
+			t.Helper()
 			assert.Equal(t, map[string]any{"k": "v"}, output)
 			assert.Equal(t, call.Key.Attempt-1, b.count(), "one pod for each attempt")
 		},

@@ -2,7 +2,6 @@ package kubetask_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,7 +72,7 @@ func TestWrongArguments(t *testing.T) {
 	for name, f := range map[string]function.Function{"KubeTask": kubetask.New(), "PrepareData": preparedata.New()} {
 		_, err := f.Execute(t.Context(), &function.Call{Args: map[string]any{"image": []any{"x", "y"}, "namespace": "n", "command": "a"}, Pods: &recorder{}})
 		var reasoned *function.Error
-		require.True(t, errors.As(err, &reasoned), name)
+		require.ErrorAs(t, err, &reasoned, name)
 		assert.Equal(t, event.ReasonInvalid, reasoned.Reason)
 		assert.Contains(t, err.Error(), `"image"`)
 	}
