@@ -4,61 +4,61 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
-	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
-// claim is a held claim on a job. Its context ends with errLost when the claim
-// is lost.
+// claim is a held claim on a job.
 type claim struct {
 	lease   *stream.Lease
-	held    context.Context //nolint:containedctx // the claim is what bounds the work
 	stop    context.CancelCauseFunc
+	lost    atomic.Bool
 	renewed sync.WaitGroup
 }
 
 // claim takes the job, or returns stream.ErrHeld, and renews the claim until it
-// is ended.
-func (r *Runner) claim(ctx context.Context, leases *stream.Leases, k event.Key, log zerolog.Logger) (*claim, error) {
-	lease, err := leases.Claim(ctx, k, r.holder, r.options.ClaimTTL)
+// is ended. lose ends held; it is called with errLost when the claim is lost.
+func (r *Runner) claim(held context.Context, lose context.CancelCauseFunc, t *task) (*claim, error) {
+	lease, err := t.leases.Claim(held, t.job.Key, r.holder, r.options.ClaimTTL)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says what it is
+		return nil, err
 	}
-	c := &claim{lease: lease}
-	c.held, c.stop = context.WithCancelCause(ctx)
+	c := &claim{lease: lease, stop: lose}
 	ticker := r.clock.NewTicker(r.options.ClaimTTL / 3)
+	log := t.log // the task's own gets more fields later
 	c.renewed.Go(func() {
 		defer ticker.Stop()
-		r.renew(c, ticker.C(), log)
+		r.renew(held, c, ticker.C(), log)
 	})
 	return c, nil
 }
 
 // renew holds the claim. When the server cannot be asked for as long as the claim
 // lives, it has run out, whether or not somebody else has it.
-func (r *Runner) renew(c *claim, tick <-chan time.Time, log zerolog.Logger) {
+func (r *Runner) renew(held context.Context, c *claim, tick <-chan time.Time, log zerolog.Logger) {
 	last := r.clock.Now()
 	for {
 		select {
-		case <-c.held.Done():
+		case <-held.Done():
 			return
 		case <-tick:
 		}
-		ctx, cancel := context.WithTimeout(c.held, r.options.ClaimTTL/3)
+		ctx, cancel := context.WithTimeout(held, r.options.ClaimTTL/3)
 		err := c.lease.Renew(ctx)
 		cancel()
 		switch {
 		case err == nil:
 			last = r.clock.Now()
-		case c.held.Err() != nil:
+		case held.Err() != nil:
 			return
 		case errors.Is(err, stream.ErrLost), r.clock.Since(last) >= r.options.ClaimTTL:
 			log.Warn().Err(err).Msg("lost the claim; stopping without a report")
+			c.lost.Store(true)
 			c.stop(errLost)
 			return
 		default:
@@ -72,9 +72,6 @@ func (c *claim) end() {
 	c.stop(nil)
 	c.renewed.Wait()
 }
-
-// lost reports whether the claim was lost.
-func (c *claim) lost() bool { return errors.Is(context.Cause(c.held), errLost) }
 
 // keepAlive tells the queue that the job is being worked on, until the returned
 // function is called.

@@ -40,7 +40,7 @@ func (t *task) perform(ctx context.Context, run *event.Run) ending {
 	var values *blueprint.Values
 	output, err := t.guard(func() (output map[string]any, err error) {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx) //nolint:wrapcheck // classified below
+			return nil, context.Cause(ctx)
 		}
 		if values, err = t.load(ctx, action); err != nil {
 			return nil, err
@@ -70,7 +70,7 @@ func (t *task) perform(ctx context.Context, run *event.Run) ending {
 func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, values *blueprint.Values) (map[string]any, error) {
 	args, err := values.Args()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // has its reason and names the field
+		return nil, err
 	}
 	signature, known := blueprint.Lookup(phase.Func)
 	factory := t.runner.functions[phase.Func]
@@ -85,7 +85,7 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 	progress := t.startProgress(ctx)
 	defer progress.end()
 	r := t.runner
-	return factory().Execute(ctx, &function.Call{ //nolint:wrapcheck // the function's own words
+	return factory().Execute(ctx, &function.Call{
 		Key: t.job.Key, ActionSet: run.Name, Action: run.Actions[t.job.Key.Action].Spec.Name, Phase: phase.Name,
 		Labels: kept(run.Labels), Args: args, Values: values, Kube: r.clients, Pods: r.pods,
 		OwnNamespace: r.options.Pods.OwnNamespace, Clock: r.clock, Log: t.log, Progress: progress.set,

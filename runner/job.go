@@ -84,8 +84,10 @@ func (t *task) handle(ctx context.Context) outcome {
 	stop := r.keepAlive(t.msg, t.log)
 	defer stop()
 	var err error
+	held, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
 	if t.leases, err = stream.NewLeases(ctx, r.js); err == nil {
-		t.claim, err = r.claim(ctx, t.leases, t.job.Key, t.log)
+		t.claim, err = r.claim(held, lose, t)
 	}
 	if err != nil {
 		if !errors.Is(err, stream.ErrHeld) {
@@ -94,7 +96,7 @@ func (t *task) handle(ctx context.Context) outcome {
 		r.settle(t.msg.NakWithDelay(heldDelay))
 		return outcomeHeld
 	}
-	result := t.work()
+	result := t.work(held)
 	t.claim.end()
 	switch result {
 	case outcomeSucceeded, outcomeFailed, outcomeCancelled, outcomeStale:
@@ -119,8 +121,8 @@ func (t *task) release(ctx context.Context) {
 }
 
 // work does the phase, if it is still to be done, reports, and cleans up.
-func (t *task) work() outcome {
-	r, held := t.runner, t.claim.held
+func (t *task) work(held context.Context) outcome {
+	r := t.runner
 	call, stop := context.WithCancelCause(held)
 	defer stop(nil)
 	// Registered before the run is read: a cancel is written to the run first,
@@ -133,7 +135,7 @@ func (t *task) work() outcome {
 	case err != nil:
 		return t.leave()
 	case standing == standingAhead && t.deliveries() < aheadLimit:
-		return t.later()
+		return t.later(held)
 	case standing != standingCurrent:
 		t.cleanUp(held)
 		return outcomeStale
@@ -146,7 +148,7 @@ func (t *task) work() outcome {
 
 // finish makes sure that what was found is told, then takes the pods away.
 func (t *task) finish(held context.Context, e ending) outcome {
-	if t.claim.lost() {
+	if t.claim.lost.Load() {
 		t.runner.pods.Leave(t.job.Key)
 		return outcomeLost
 	}
@@ -174,16 +176,16 @@ func (t *task) finish(held context.Context, e ending) outcome {
 // leave stops without a report and leaves the pods to whoever claims next.
 func (t *task) leave() outcome {
 	t.runner.pods.Leave(t.job.Key)
-	if t.claim.lost() {
+	if t.claim.lost.Load() {
 		return outcomeLost
 	}
 	return outcomeReturned
 }
 
 // later gives the job back for a moment: its state is not written yet.
-func (t *task) later() outcome {
+func (t *task) later(held context.Context) outcome {
 	t.log.Debug().Msg("the run does not know of this attempt yet")
-	_ = again.Sleep(t.claim.held, t.runner.clock, aheadDelay) //nolint:errcheck // given back either way
+	_ = again.Sleep(held, t.runner.clock, aheadDelay) // given back either way
 	return outcomeReturned
 }
 
@@ -196,7 +198,7 @@ func (t *task) standing(ctx context.Context) (*event.Run, standing, error) {
 		Failed: func(err error) { t.log.Warn().Err(err).Msg("cannot read the run; trying again") },
 	}, func(ctx context.Context) (err error) {
 		run, _, err = t.runner.runs.Get(ctx, t.job.Key.Namespace, t.job.Key.UID)
-		return err //nolint:wrapcheck // says what it is
+		return err
 	})
 	if errors.Is(err, stream.ErrNotFound) {
 		return nil, standingOver, nil

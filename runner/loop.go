@@ -13,13 +13,13 @@ import (
 // take hands out one job for each free slot until ctx ends. Whoever works on the
 // job frees the slot.
 func (r *Runner) take(ctx context.Context, work func(jetstream.Msg)) {
-	_ = again.Do(ctx, again.Policy{Clock: r.clock, Failed: func(err error) { //nolint:errcheck // it ends with ctx
+	_ = again.Do(ctx, again.Policy{Clock: r.clock, Failed: func(err error) { // it ends with ctx
 		r.taking.Store(false)
 		r.log.Warn().Err(err).Msg("cannot take jobs; trying again")
 	}}, func(ctx context.Context) error {
 		consumer, err := r.jobs.Consumer(ctx, r.options.Pool, r.options.AckWait)
 		if err != nil {
-			return err //nolint:wrapcheck // says what it is
+			return err
 		}
 		r.taking.Store(true)
 		return r.takeFrom(ctx, consumer, work)
@@ -31,7 +31,7 @@ func (r *Runner) takeFrom(ctx context.Context, consumer jetstream.Consumer, work
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // the caller's own
+			return ctx.Err()
 		case r.slots <- struct{}{}:
 		}
 		msg, err := consumer.Next(jetstream.FetchContext(ctx))
@@ -42,7 +42,7 @@ func (r *Runner) takeFrom(ctx context.Context, consumer jetstream.Consumer, work
 		}
 		<-r.slots
 		if ctx.Err() == nil && !errors.Is(err, nats.ErrTimeout) {
-			return err //nolint:wrapcheck // logged by take
+			return err
 		}
 	}
 }

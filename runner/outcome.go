@@ -80,15 +80,17 @@ func failureOf(err error, redact func(string) string) *event.Failure {
 	if redact != nil {
 		message = redact(message)
 	}
-	return &event.Failure{Reason: reason, Message: bound(message, event.MessageLimit)}
+	return &event.Failure{Reason: reason, Message: bound(message)}
 }
 
 // headShare is how much of a message that is too long is kept of its beginning,
 // which names what failed; the rest is its end, where a log says why.
 const headShare = 512
 
-// bound cuts text in the middle to at most limit bytes, between characters.
-func bound(text string, limit int) string {
+// bound cuts text in the middle to at most event.MessageLimit bytes, between
+// characters.
+func bound(text string) string {
+	const limit = event.MessageLimit
 	if len(text) <= limit {
 		return strings.ToValidUTF8(text, "")
 	}

@@ -32,10 +32,10 @@ func (t *task) reportOf(ctx context.Context, e ending) (*event.Report, error) {
 		report.Kind, report.Failure = event.ReportCancelled, e.failure
 		if err := t.runner.pods.Cleanup(ctx, t.job.Key); err != nil {
 			if ctx.Err() != nil {
-				return nil, context.Cause(ctx) //nolint:wrapcheck // the caller's own
+				return nil, context.Cause(ctx)
 			}
 			t.log.Warn().Err(err).Msg("the pods of the cancelled phase")
-			report.Failure.Message = bound(report.Failure.Message+"; "+err.Error(), event.MessageLimit)
+			report.Failure.Message = bound(report.Failure.Message + "; " + err.Error())
 		}
 	case endingFailed, endingLeft:
 		report.Failure = e.failure
@@ -57,7 +57,7 @@ func (t *task) withOutput(ctx context.Context, report *event.Report, output map[
 	var payload event.Payload
 	err := t.insist(ctx, "store the output", func(ctx context.Context) (err error) {
 		payload, err = t.runner.blobs.Put(ctx, output)
-		return err //nolint:wrapcheck // says what it is
+		return err
 	})
 	report.Output = &payload
 	if payload.Inline == nil {

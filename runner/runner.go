@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -121,6 +122,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.take(ctx, func(msg jetstream.Msg) {
 		working.Go(func() {
 			defer r.freeSlot()
+			defer r.survive(msg)
 			r.handle(base, msg)
 		})
 	})
@@ -145,9 +147,11 @@ func (r *Runner) drain(working *sync.WaitGroup, end context.CancelCauseFunc) err
 		{func() { end(errShutdown) }, r.clock.NewTimer(shutdownHard)},
 		{func() {}, r.clock.NewTimer(shutdownLast)},
 	}
-	for _, step := range steps {
-		defer step.limit.Stop()
-	}
+	defer func() {
+		for _, step := range steps {
+			step.limit.Stop()
+		}
+	}()
 	for _, step := range steps {
 		select {
 		case <-done:
@@ -160,18 +164,27 @@ func (r *Runner) drain(working *sync.WaitGroup, end context.CancelCauseFunc) err
 	return fmt.Errorf("runner: %d jobs did not stop within %s: %v", r.active.count(), shutdownLast, r.active.keys())
 }
 
+// survive keeps a defect of the loop itself, met with one job, from ending all
+// others. The job comes around again once its claim has run out.
+func (r *Runner) survive(msg jetstream.Msg) {
+	if p := recover(); p != nil {
+		r.log.Error().Str("type", fmt.Sprintf("%T", p)).Str("subject", msg.Subject()).Bytes("stack", debug.Stack()).Msg("panic while handling a job")
+		r.settle(msg.NakWithDelay(r.options.ClaimTTL))
+	}
+}
+
 // watchCancels stops the calls of cancelled runs until ctx ends.
 func (r *Runner) watchCancels(ctx context.Context) {
-	_ = again.Do(ctx, again.Policy{Clock: r.clock, If: func(error) bool { return ctx.Err() == nil }, Failed: func(err error) { //nolint:errcheck // it ends with ctx
+	_ = again.Do(ctx, again.Policy{Clock: r.clock, If: func(error) bool { return ctx.Err() == nil }, Failed: func(err error) { // it ends with ctx
 		r.log.Warn().Err(err).Msg("watch of cancelled runs; trying again")
 	}}, func(ctx context.Context) error {
 		leases, err := stream.NewLeases(ctx, r.js)
 		if err != nil {
-			return err //nolint:wrapcheck // says what it is
+			return err
 		}
 		if err := leases.WatchCancels(ctx, r.active.cancel); err != nil {
-			return err //nolint:wrapcheck // says what it is
+			return err
 		}
-		return ctx.Err() //nolint:wrapcheck // the caller's own end
+		return ctx.Err()
 	})
 }

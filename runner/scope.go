@@ -33,7 +33,7 @@ func (t *task) load(ctx context.Context, action *event.Action) (*blueprint.Value
 		},
 	}, func(ctx context.Context) (err error) {
 		values, err = blueprint.Load(ctx, blueprint.Cluster{Clients: t.runner.clients}, scope)
-		return err //nolint:wrapcheck // has its reason
+		return err
 	})
 	return values, err
 }

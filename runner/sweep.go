@@ -21,7 +21,7 @@ func (r *Runner) sweep(ctx context.Context) {
 		if n, err := r.pods.Sweep(ctx, r.podOver); err != nil && ctx.Err() == nil {
 			r.log.Warn().Err(err).Int("deleted", n).Msg("some leftover pods could not be looked at or deleted")
 		}
-		_ = again.Sleep(ctx, r.clock, r.options.SweepEvery) //nolint:errcheck // the loop looks at ctx
+		_ = again.Sleep(ctx, r.clock, r.options.SweepEvery) // the loop looks at ctx
 	}
 }
 
@@ -34,7 +34,7 @@ func (r *Runner) podOver(ctx context.Context, id pods.Identity) (bool, error) {
 		return standingOf(run, id.Key) == standingOver, nil
 	}
 	if !errors.Is(err, stream.ErrNotFound) {
-		return false, err //nolint:wrapcheck // says what it is
+		return false, err
 	}
 	actionSet, err := r.clients.ActionSets(id.Key.Namespace).Get(ctx, id.ActionSet, metav1.GetOptions{})
 	switch {

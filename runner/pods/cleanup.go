@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/kube"
@@ -63,7 +62,7 @@ func (r *Runner) read(ctx context.Context, name types.NamespacedName) (*corev1.P
 	var pod *corev1.Pod
 	err := r.retry(ctx, func(ctx context.Context) (err error) {
 		pod, err = r.client.CoreV1().Pods(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
-		return err //nolint:wrapcheck // wrapped below
+		return err
 	})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -77,8 +76,8 @@ func (r *Runner) read(ctx context.Context, name types.NamespacedName) (*corev1.P
 // delete deletes the very pod, not another one of its name.
 func (r *Runner) delete(ctx context.Context, pod *corev1.Pod) error {
 	err := r.retry(ctx, func(ctx context.Context) error {
-		return r.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{ //nolint:wrapcheck // wrapped below
-			GracePeriodSeconds: ptr.To[int64](0),
+		return r.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+			GracePeriodSeconds: new(int64(0)),
 			Preconditions:      metav1.NewUIDPreconditions(string(pod.UID)),
 		})
 	})

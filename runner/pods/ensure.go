@@ -67,9 +67,9 @@ func (r *Runner) create(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, erro
 	defer cancel()
 	made, err := r.client.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{FieldValidation: metav1.FieldValidationIgnore})
 	if apierrors.IsAlreadyExists(err) {
-		return r.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{}) //nolint:wrapcheck // wrapped by ensure
+		return r.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 	}
-	return made, err //nolint:wrapcheck // wrapped by ensure
+	return made, err
 }
 
 func (r *Runner) adopt(call *function.Call, pod *corev1.Pod) (*corev1.Pod, error) {
@@ -96,7 +96,7 @@ func (r *Runner) draft(ctx context.Context, call *function.Call, spec function.P
 		if err == nil {
 			d.restricted = ns.Labels[labelEnforce] == levelRestricted
 		}
-		return err //nolint:wrapcheck // wrapped below
+		return err
 	})
 	switch {
 	case apierrors.IsForbidden(err):
@@ -110,7 +110,7 @@ func (r *Runner) draft(ctx context.Context, call *function.Call, spec function.P
 			if err == nil {
 				d.readOnly[name] = onlyReadOnlyMany(claim)
 			}
-			return err //nolint:wrapcheck // wrapped below
+			return err
 		})
 		if err != nil {
 			return nil, function.FromAPI(err, "argument volumes: claim %s/%s", namespace, name)

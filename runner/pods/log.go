@@ -28,7 +28,7 @@ type opener func(ctx context.Context, follow bool) (io.ReadCloser, error)
 
 func openLog(client kubernetes.Interface, pod *corev1.Pod, container string) opener {
 	return func(ctx context.Context, follow bool) (io.ReadCloser, error) {
-		return client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, //nolint:wrapcheck // wrapped by the reader
+		return client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name,
 			&corev1.PodLogOptions{Container: container, Follow: follow}).Stream(ctx)
 	}
 }
@@ -47,6 +47,9 @@ type logReader struct {
 	spilled bool
 	// seen counts the lines of this reading, passed those passed on in all.
 	seen, passed int
+	// tail are the last lines of this reading. The parser's own would hold lines
+	// of the reading before, too.
+	tail []string
 }
 
 func newLogReader(open opener, c clock.Clock, line func(string)) *logReader {
@@ -57,6 +60,13 @@ func newLogReader(open opener, c clock.Clock, line func(string)) *logReader {
 
 func (l *logReader) onLine(text string) {
 	l.seen++
+	if l.seen == 1 {
+		l.tail = nil
+	}
+	if len(l.tail) == output.TailLines {
+		l.tail = l.tail[1:]
+	}
+	l.tail = append(l.tail, text)
 	if l.seen > l.passed {
 		l.passed = l.seen
 		l.line(text)
@@ -65,7 +75,7 @@ func (l *logReader) onLine(text string) {
 
 // follow reads the log until ctx ends, opening it again whenever it ends.
 func (l *logReader) follow(ctx context.Context, failed func(error)) {
-	_ = again.Do(ctx, again.Policy{Clock: l.clock, Failed: failed}, func(ctx context.Context) error { //nolint:errcheck // it ends with ctx only
+	_ = again.Do(ctx, again.Policy{Clock: l.clock, Failed: failed}, func(ctx context.Context) error { // it ends with ctx only
 		if err := l.read(ctx, true); err != nil {
 			return err
 		}
@@ -90,7 +100,7 @@ func (l *logReader) read(ctx context.Context, follow bool) error {
 	if err != nil {
 		return err
 	}
-	defer stream.Close() //nolint:errcheck // only read from
+	defer stream.Close() // only read from
 	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
 	defer stop()
 	buffer := make([]byte, 32<<10)
@@ -104,7 +114,7 @@ func (l *logReader) read(ctx context.Context, follow bool) error {
 			return nil
 		}
 		if err != nil {
-			return err //nolint:wrapcheck // wrapped by the reader's user
+			return err
 		}
 	}
 }

@@ -34,6 +34,9 @@ type observation struct {
 	// troubleSince is when the kubelet was first seen failing to start the
 	// container; zero if never.
 	troubleSince time.Time
+	// pullError is what the kubelet last said about a failed pull; while it backs
+	// off, older kubelets say only that they do.
+	pullError string
 }
 
 // state is where the followed container stands.
@@ -57,6 +60,8 @@ type verdict struct {
 	until time.Time
 	// trouble: the kubelet is failing to start the container at this moment.
 	trouble bool
+	// pullError is the kubelet's word on a pull that failed just now.
+	pullError string
 	// unscheduled: no node has been found for the pod.
 	unscheduled bool
 	exit        int32
@@ -139,6 +144,9 @@ func deleting(o observation) verdict {
 		o.pod.Spec.NodeName, because(o.pod))
 }
 
+// reasonBackOff is the kubelet's word for waiting before it pulls again.
+const reasonBackOff = "ImagePullBackOff"
+
 // trouble is one container that the kubelet fails to start.
 type trouble struct {
 	container, reason, message string
@@ -148,7 +156,7 @@ type trouble struct {
 // classify tells whether a waiting reason of the kubelet is an error.
 func classify(reason string) (t trouble, isTrouble bool) {
 	switch reason {
-	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError", "SignatureValidationFailed":
+	case "ErrImagePull", reasonBackOff, "RegistryUnavailable", "ImageInspectError", "SignatureValidationFailed":
 		return trouble{pull: true}, true
 	case "InvalidImageName", "ErrImageNeverPull":
 		return trouble{pull: true, permanent: true}, true
@@ -185,13 +193,20 @@ func startTrouble(o observation, l limits, name string) (verdict, bool) {
 	if since.IsZero() {
 		since = o.now
 	}
+	if t.reason == reasonBackOff && !strings.Contains(t.message, o.pullError) {
+		t.message += ": " + o.pullError
+	}
 	until := since.Add(l.pull)
 	if !t.permanent && o.now.Before(until) {
-		return verdict{state: stateWaiting, until: until, trouble: true}, true
+		v := verdict{state: stateWaiting, until: until, trouble: true}
+		if t.pull && t.reason != reasonBackOff {
+			v.pullError = t.message
+		}
+		return v, true
 	}
-	v := failed(event.ReasonPodFailed, "container %s cannot be started: %s: %s", t.container, t.reason, t.message)
+	v := failed(event.ReasonPodFailed, "container %q cannot be started: %s: %s", t.container, t.reason, t.message)
 	if t.pull {
-		v = failed(event.ReasonImagePull, "image %q of container %s cannot be pulled: %s: %s",
+		v = failed(event.ReasonImagePull, "image %q (container %q) cannot be pulled: %s: %s",
 			imageOf(o.pod, t.container), t.container, t.reason, t.message)
 	}
 	if strings.Contains(t.message, "runAsNonRoot") {

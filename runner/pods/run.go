@@ -27,6 +27,9 @@ func (r *Runner) Run(ctx context.Context, call *function.Call, spec function.Pod
 	if err := r.watch.synced(ctx); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // no pod for a call that has ended
+	}
 	name := r.podName(call, spec)
 	sub := r.watch.subscribe(name)
 	defer r.watch.unsubscribe(sub)
@@ -53,6 +56,7 @@ type follower struct {
 	limits    limits
 	since     time.Time
 	trouble   time.Time
+	pullError string
 	// checked: the claims of an unscheduled pod were looked at.
 	checked bool
 }
@@ -92,7 +96,10 @@ func (f *follower) await(ctx context.Context) (verdict, error) {
 
 func (f *follower) judge(ctx context.Context) verdict {
 	pod, gone := f.sub.last()
-	v := judge(observation{pod: pod, gone: gone, now: f.runner.clock.Now(), followed: f.since, troubleSince: f.trouble}, f.limits)
+	v := judge(observation{pod: pod, gone: gone, now: f.runner.clock.Now(), followed: f.since, troubleSince: f.trouble, pullError: f.pullError}, f.limits)
+	if v.pullError != "" {
+		f.pullError = v.pullError
+	}
 	if v.trouble && f.trouble.IsZero() {
 		f.trouble = f.runner.clock.Now()
 	}
@@ -115,7 +122,7 @@ func (f *follower) wait(ctx context.Context, until time.Time) error {
 	}
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx) //nolint:wrapcheck // the caller's own
+		return context.Cause(ctx)
 	case <-f.sub.changed:
 	case <-due:
 	}
@@ -127,8 +134,9 @@ func (f *follower) wait(ctx context.Context, until time.Time) error {
 func (f *follower) result(ctx context.Context, v verdict, ignoreExit bool) (map[string]any, error) {
 	var unread error
 	if v.state == stateEnded {
-		if unread = f.log.finish(ctx); ctx.Err() != nil {
-			return nil, context.Cause(ctx) //nolint:wrapcheck // the caller's own
+		unread = f.log.finish(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 	}
 	values, bad := f.log.parser.Finish()
@@ -151,7 +159,7 @@ func (f *follower) result(ctx context.Context, v verdict, ignoreExit bool) (map[
 
 // tail is the end of the log, as part of a message.
 func (f *follower) tail() string {
-	lines := f.log.parser.Tail()
+	lines := f.log.tail
 	if len(lines) == 0 {
 		return ""
 	}

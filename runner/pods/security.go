@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 )
 
 // labelEnforce on a namespace says which Pod Security level it enforces.
@@ -33,7 +32,7 @@ func secure(spec *corev1.PodSpec, restricted bool) {
 		return
 	}
 	if spec.SecurityContext.RunAsNonRoot == nil {
-		spec.SecurityContext.RunAsNonRoot = ptr.To(true)
+		spec.SecurityContext.RunAsNonRoot = new(true)
 	}
 	for i := range spec.InitContainers {
 		secureContainer(&spec.InitContainers[i])
@@ -49,7 +48,7 @@ func secureContainer(c *corev1.Container) {
 	}
 	s := c.SecurityContext
 	if s.AllowPrivilegeEscalation == nil && !privileged(c) {
-		s.AllowPrivilegeEscalation = ptr.To(false)
+		s.AllowPrivilegeEscalation = new(false)
 	}
 	if s.Capabilities == nil {
 		s.Capabilities = &corev1.Capabilities{}

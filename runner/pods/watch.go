@@ -103,7 +103,7 @@ func (w *watcher) get(name types.NamespacedName) *corev1.Pod {
 	if err != nil || !exists {
 		return nil
 	}
-	pod, _ := o.(*corev1.Pod) //nolint:errcheck // the store of a pod informer
+	pod, _ := o.(*corev1.Pod) // the store of a pod informer
 	return pod
 }
 

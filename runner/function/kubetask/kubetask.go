@@ -25,9 +25,9 @@ func (kubeTask) Execute(ctx context.Context, call *function.Call) (map[string]an
 		Annotations map[string]string `mapstructure:"podAnnotations"`
 	}
 	if err := arg.Decode(call.Args, &args); err != nil {
-		return nil, err //nolint:wrapcheck // names the argument
+		return nil, err
 	}
-	return call.Pods.Run(ctx, call, function.PodSpec{ //nolint:wrapcheck // says what it is
+	return call.Pods.Run(ctx, call, function.PodSpec{
 		Namespace: args.Namespace, Image: args.Image, Command: args.Command,
 		Override: args.Override, Labels: args.Labels, Annotations: args.Annotations,
 	})

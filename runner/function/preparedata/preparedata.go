@@ -29,9 +29,9 @@ func (prepareData) Execute(ctx context.Context, call *function.Call) (map[string
 		Annotations    map[string]string `mapstructure:"podAnnotations"`
 	}
 	if err := arg.Decode(call.Args, &args); err != nil {
-		return nil, err //nolint:wrapcheck // names the argument
+		return nil, err
 	}
-	return call.Pods.Run(ctx, call, function.PodSpec{ //nolint:wrapcheck // says what it is
+	return call.Pods.Run(ctx, call, function.PodSpec{
 		Namespace: args.Namespace, Image: args.Image, Command: args.Command, Volumes: args.Volumes,
 		ServiceAccount: args.ServiceAccount, IgnoreExit: !args.FailOnError,
 		Override: args.Override, Labels: args.Labels, Annotations: args.Annotations,

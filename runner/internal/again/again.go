@@ -62,13 +62,13 @@ func first() wait.Backoff {
 // Sleep waits for d or for the end of ctx, whose cause it then returns.
 func Sleep(ctx context.Context, c clock.Clock, d time.Duration) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx) //nolint:wrapcheck // the caller's own
+		return context.Cause(ctx)
 	}
 	timer := c.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx) //nolint:wrapcheck // the caller's own
+		return context.Cause(ctx)
 	case <-timer.C():
 		return nil
 	}

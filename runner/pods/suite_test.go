@@ -1,0 +1,107 @@
+package pods
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/runner/function"
+	"github.com/salvor-io/salvor/runner/function/kubetask"
+	"github.com/salvor-io/salvor/runner/function/preparedata"
+	"github.com/salvor-io/salvor/runner/functiontest"
+)
+
+// The functions with a pod of their own pass the suite that every function
+// passes; the test plays the kubelet.
+func TestFunctionsWithAPod(t *testing.T) {
+	bad := []functiontest.Bad{
+		{Name: "no image", Set: map[string]any{"image": nil}, Want: `argument "image" is missing`},
+		{Name: "an empty image", Set: map[string]any{"image": " "}, Want: "argument image is empty"},
+		{Name: "an empty command", Set: map[string]any{"command": []any{}}, Want: "argument command is empty"},
+		{Name: "a command that is a map", Set: map[string]any{"command": map[string]any{"a": 1}}, Want: `argument "command[0]" must be text`},
+		{Name: "a podOverride that is a word", Set: map[string]any{"podOverride": "x"}, Want: `argument "podOverride" must be a map`},
+		{Name: "a podOverride that fits no pod", Set: map[string]any{"podOverride": map[string]any{"containers": "x"}}, Want: "podOverride does not fit"},
+		{Name: "a label that is none", Set: map[string]any{"podLabels": map[string]any{"a b": "c"}}, Want: `metadata.labels: Invalid value: "a b"`, Reason: event.ReasonInvalid},
+		{Name: "a namespace that is not there", Set: map[string]any{"namespace": "nowhere"}, Want: "namespace nowhere", Reason: event.ReasonNotFound},
+	}
+	for name, f := range map[string]function.Factory{"KubeTask": kubetask.New, "PrepareData": preparedata.New} {
+		t.Run(name, func(t *testing.T) {
+			functiontest.Run(t, functiontest.Harness{Name: name, New: f, World: podWorld, Bad: bad})
+		})
+	}
+}
+
+func podWorld(t *testing.T) functiontest.World {
+	t.Helper()
+	b := newBench(t, clock.RealClock{})
+	call := b.call()
+	call.Pods = b.runner
+	call.Args = map[string]any{"namespace": b.namespace, "image": "postgres:15", "command": []any{"true"}}
+	busy, name := make(chan struct{}), call.Key.PodName()
+	release := sync.OnceFunc(func() { b.play(func() bool { return b.end(marker(t, "k", "v")) }) })
+	b.play(func() bool {
+		_, err := b.client.CoreV1().Pods(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err == nil {
+			close(busy)
+		}
+		return err != nil && t.Context().Err() == nil
+	})
+	return functiontest.World{
+		Call: call, Busy: busy, Release: release,
+		Check: func(t *testing.T, output map[string]any) {
+			t.Helper()
+			assert.Equal(t, map[string]any{"k": "v"}, output)
+			assert.Equal(t, call.Key.Attempt-1, b.count(), "one pod for each attempt")
+		},
+	}
+}
+
+// play calls step again and again until it returns false or the test ends.
+func (b *bench) play(step func() bool) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for step() {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	b.t.Cleanup(func() { close(stop); <-done })
+}
+
+// end has every pod of the namespace end well.
+func (b *bench) end(log string) bool {
+	b.mu.Lock()
+	b.text = log
+	b.mu.Unlock()
+	ctx := b.t.Context()
+	list, err := b.client.CoreV1().Pods(b.namespace).List(ctx, metav1.ListOptions{})
+	if ctx.Err() != nil {
+		return false
+	}
+	require.NoError(b.t, err)
+	for i := range list.Items {
+		pod := &list.Items[i]
+		if pod.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
+		pod.Status.Phase = corev1.PodSucceeded
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "container", Image: "x", ImageID: "x", State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{},
+		}}}
+		if _, err := b.client.CoreV1().Pods(b.namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); ctx.Err() == nil {
+			assert.NoError(b.t, err)
+		}
+	}
+	return true
+}

@@ -1,0 +1,296 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/runner/function"
+)
+
+func TestSuccessIsReportedAndAcknowledged(t *testing.T) {
+	b := newBench(t, nil)
+	task := returns(map[string]any{"path": "a/b"}, nil)
+	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	c := within(t, task.began, "the call")
+	assert.Equal(t, []any{"echo", "hello", "hunter2"}, c.Args["command"], "rendered")
+	assert.Equal(t, map[string]string{"kanister.io/JobID": "7"}, c.Labels)
+	assert.Equal(t, "dump", c.Phase)
+	assert.Equal(t, "backup", c.Action)
+	r := b.report()
+	assert.Equal(t, event.ReportSucceeded, r.Kind)
+	assert.Equal(t, b.key(event.KindCore, 0), r.Key)
+	assert.Equal(t, map[string]any{"path": "a/b"}, outputOf(t, r))
+	assert.Nil(t, r.Excerpt)
+	assert.Nil(t, r.Artifacts)
+	b.settled()
+}
+
+func TestFailureIsRedacted(t *testing.T) {
+	b := newBench(t, nil)
+	task := returns(nil, function.Errorf(event.ReasonPodFailed, "psql: password hunter2 is wrong"))
+	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	r := b.report()
+	assert.Equal(t, event.ReportFailed, r.Kind)
+	assert.Equal(t, &event.Failure{Reason: event.ReasonPodFailed, Message: "psql: password *** is wrong"}, r.Failure)
+	b.settled()
+	assert.NotContains(t, b.log.String(), "hunter2")
+}
+
+func TestArgumentsThatCannotBeRendered(t *testing.T) {
+	b := newBench(t, func(a *kanister.BlueprintAction) { a.Phases[0].Args["image"] = "{{ .Options.missing }}" })
+	task := returns(nil, nil)
+	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	r := b.report()
+	assert.Equal(t, event.ReasonRender, r.Failure.Reason)
+	assert.Contains(t, r.Failure.Message, "missing")
+	assert.Empty(t, task.began)
+}
+
+func TestSecretThatIsGone(t *testing.T) {
+	b := newBench(t, nil)
+	require.NoError(t, b.kube.CoreV1().Secrets("shop").Delete(t.Context(), "db", metav1.DeleteOptions{}))
+	b.start("r1", nil, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	assert.Equal(t, event.ReasonNotFound, b.report().Failure.Reason)
+}
+
+func TestOutputsOfEarlierPhases(t *testing.T) {
+	b := newBench(t, func(a *kanister.BlueprintAction) {
+		a.DeferPhase.Args["command"] = []any{"{{ .Phases.dump.Output.path }}"}
+	})
+	b.update(func(r *event.Run) {
+		large, err := stream.NewBlobs(b.js).Put(t.Context(), map[string]any{"path": strings.Repeat("x", 2*event.InlineLimit)})
+		require.NoError(t, err)
+		require.Nil(t, large.Inline)
+		r.Actions[0].Phases[0].State, r.Actions[0].Phases[0].Output = event.StateComplete, &large
+	})
+	task := returns(nil, nil)
+	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindDefer, 0)})
+	c := within(t, task.began, "the call")
+	assert.Equal(t, []any{strings.Repeat("x", 2*event.InlineLimit)}, c.Args["command"])
+	assert.Nil(t, b.report().Output, "nothing published")
+}
+
+func TestLargeOutputGoesToTheObjectStore(t *testing.T) {
+	b := newBench(t, nil)
+	value := strings.Repeat("v", 3<<20)
+	b.start("r1", function.Registry{"KubeTask": returns(map[string]any{"big": value, "small": "s"}, nil).factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	r := b.report()
+	require.Equal(t, event.ReportSucceeded, r.Kind)
+	assert.Nil(t, r.Output.Inline)
+	assert.Equal(t, "s", r.Excerpt["small"])
+	assert.Less(t, len(fmt.Sprint(r.Excerpt["big"])), 300)
+	var output map[string]any
+	require.NoError(t, stream.NewBlobs(b.js).Get(t.Context(), *r.Output, &output))
+	assert.Equal(t, value, output["big"])
+}
+
+func TestArtifacts(t *testing.T) {
+	artifacts := func(text string) func(*kanister.BlueprintAction) {
+		return func(a *kanister.BlueprintAction) {
+			a.OutputArtifacts = map[string]kanister.Artifact{"dump": {KeyValue: map[string]string{"path": text}}}
+		}
+	}
+	t.Run("after the last phase", func(t *testing.T) {
+		b := newBench(t, artifacts("{{ .Phases.dump.Output.path }}"))
+		b.start("r1", function.Registry{"KubeTask": returns(map[string]any{"path": "a/b"}, nil).factory}, nil)
+		b.publish(event.Job{Key: b.key(event.KindCore, 0), RenderArtifacts: true})
+		r := b.report()
+		assert.Equal(t, map[string]kanister.Artifact{"dump": {KeyValue: map[string]string{"path": "a/b"}}}, r.Artifacts)
+		assert.Nil(t, r.ArtifactsFailure)
+	})
+	t.Run("that cannot be rendered", func(t *testing.T) {
+		b := newBench(t, artifacts("{{ .Phases.dump.Output.nope }}"))
+		b.start("r1", function.Registry{"KubeTask": returns(map[string]any{"path": "a/b"}, nil).factory}, nil)
+		b.publish(event.Job{Key: b.key(event.KindCore, 0), RenderArtifacts: true})
+		r := b.report()
+		assert.Equal(t, event.ReportSucceeded, r.Kind, "the phase itself ended well")
+		assert.Equal(t, event.ReasonRender, r.ArtifactsFailure.Reason)
+		assert.Nil(t, r.Artifacts)
+	})
+	t.Run("too large for a status", func(t *testing.T) {
+		b := newBench(t, artifacts("{{ .Phases.dump.Output.path }}"))
+		b.start("r1", function.Registry{"KubeTask": returns(map[string]any{"path": strings.Repeat("x", 512<<10)}, nil).factory}, nil)
+		b.publish(event.Job{Key: b.key(event.KindCore, 0), RenderArtifacts: true})
+		r := b.report()
+		assert.Equal(t, event.ReasonOutput, r.ArtifactsFailure.Reason)
+		assert.Contains(t, r.ArtifactsFailure.Message, "kando location push")
+	})
+	t.Run("of an action without phases", func(t *testing.T) {
+		b := newBench(t, artifacts("{{ .Options.word }}"))
+		b.start("r1", nil, nil)
+		b.publish(event.Job{Key: b.key(event.KindRender, 0)})
+		r := b.report()
+		assert.Equal(t, event.ReportSucceeded, r.Kind)
+		assert.Equal(t, "hello", r.Artifacts["dump"].KeyValue["path"])
+	})
+}
+
+func TestPanicFailsItsPhaseOnly(t *testing.T) {
+	b := newBench(t, nil)
+	task := newCall(func(context.Context, *function.Call) (map[string]any, error) { panic("hunter2") })
+	exec := returns(nil, nil)
+	b.start("r1", function.Registry{"KubeTask": task.factory, "KubeExec": exec.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	r := b.report()
+	assert.Equal(t, event.ReasonInternal, r.Failure.Reason)
+	assert.NotContains(t, r.Failure.Message, "hunter2")
+	assert.NotContains(t, r.Failure.Message, "goroutine")
+	assert.Contains(t, b.log.String(), "runner_test.go", "the stack is in the log")
+	assert.NotContains(t, b.log.String(), "hunter2")
+	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
+	assert.Equal(t, event.ReportSucceeded, b.report().Kind, "the runner goes on")
+	b.settled()
+}
+
+func TestStaleJobsAreDropped(t *testing.T) {
+	for name, change := range map[string]func(*event.Run){
+		"run has ended":   func(r *event.Run) { r.State = event.StateComplete },
+		"phase has ended": func(r *event.Run) { r.Actions[0].Phases[0].State = event.StateFailed },
+		"later attempt":   func(r *event.Run) { r.Actions[0].Phases[0].Attempt = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			task := returns(nil, nil)
+			b.update(change)
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: b.key(event.KindCore, 0).PodName(), Labels: map[string]string{
+				"salvor.io/run": "u1", "salvor.io/actionset-namespace": "shop", "salvor.io/action": "0", "salvor.io/phase": "core-0", "salvor.io/attempt": "1",
+			}}}
+			_, err := b.kube.CoreV1().Pods("shop").Create(t.Context(), pod, metav1.CreateOptions{})
+			require.NoError(t, err)
+			r := b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+			require.Eventually(t, func() bool { return r.Ready() == nil }, patience, 10*time.Millisecond)
+			b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+			b.settled()
+			b.noReport()
+			assert.Empty(t, task.began)
+			assert.Zero(t, b.pods(), "a pod left over by a lost runner goes too")
+		})
+	}
+	t.Run("run is gone", func(t *testing.T) {
+		b := newBench(t, nil)
+		require.NoError(t, b.runs.Delete(t.Context(), "shop", "u1"))
+		b.start("r1", nil, nil)
+		b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+		b.settled()
+		b.noReport()
+	})
+	t.Run("not known yet is no proof", func(t *testing.T) {
+		b := newBench(t, nil)
+		b.update(func(r *event.Run) {
+			r.Actions[0].Phases[0].State, r.Actions[0].Phases[0].Attempt = event.StatePending, 0
+		})
+		b.start("r1", function.Registry{"KubeTask": returns(nil, nil).factory}, nil)
+		b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+		b.update(func(r *event.Run) {
+			r.Actions[0].Phases[0].State, r.Actions[0].Phases[0].Attempt = event.StateRunning, 1
+		})
+		assert.Equal(t, event.ReportSucceeded, b.report().Kind)
+	})
+}
+
+func TestFunctionThatMayRunOnceIsNotRunAgain(t *testing.T) {
+	b := newBench(t, nil)
+	exec := returns(nil, nil)
+	require.NoError(t, b.leases.MarkStarted(t.Context(), b.key(event.KindCore, 1)))
+	b.start("r1", function.Registry{"KubeExec": exec.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
+	r := b.report()
+	assert.Equal(t, event.ReportFailed, r.Kind)
+	assert.Equal(t, event.ReasonInterrupted, r.Failure.Reason)
+	assert.Contains(t, r.Failure.Message, "create the ActionSet anew")
+	assert.Empty(t, exec.began)
+}
+
+func TestFunctionIsMarkedBeforeItRuns(t *testing.T) {
+	b := newBench(t, nil)
+	exec := newCall(func(ctx context.Context, _ *function.Call) (map[string]any, error) {
+		return nil, b.leases.MarkStarted(ctx, b.key(event.KindCore, 1))
+	})
+	b.start("r1", function.Registry{"KubeExec": exec.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
+	require.ErrorIs(t, within(t, exec.ended, "the call"), stream.ErrExists)
+	b.report()
+}
+
+func TestUnknownFunction(t *testing.T) {
+	b := newBench(t, nil)
+	b.start("r1", nil, func(d *Deps, _ *Options) { d.Functions = function.Registry{} })
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	r := b.report()
+	assert.Equal(t, event.ReasonInvalid, r.Failure.Reason)
+	assert.Contains(t, r.Failure.Message, `"KubeTask"`)
+}
+
+func TestReportThatCannotBeStoredIsNotLost(t *testing.T) {
+	b := newBench(t, nil)
+	task := returns(nil, errTest)
+	require.NoError(t, b.js.DeleteStream(t.Context(), event.StreamReports))
+	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	require.ErrorIs(t, within(t, task.ended, "the call"), errTest)
+	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "cannot store the report") }, patience, 10*time.Millisecond)
+	require.NoError(t, stream.Ensure(t.Context(), b.js, stream.DefaultSettings()))
+	var err error
+	b.got, err = stream.NewReports(b.js, event.SourceRunner).Consumer(t.Context(), time.Minute)
+	require.NoError(t, err)
+	assert.Equal(t, "it is broken", b.report().Failure.Message)
+	b.settled()
+}
+
+func TestProgressIsTold(t *testing.T) {
+	b := newBench(t, nil)
+	resume := make(chan struct{})
+	task := newCall(func(_ context.Context, c *function.Call) (map[string]any, error) {
+		c.Progress(kanister.PhaseProgress{PercentCompleted: "40"})
+		<-resume
+		return nil, nil
+	})
+	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	r := b.report()
+	assert.Equal(t, event.ReportProgress, r.Kind)
+	assert.Equal(t, "40", r.Progress.PercentCompleted)
+	close(resume)
+	assert.Equal(t, event.ReportSucceeded, b.report().Kind)
+}
+
+func TestNoMoreJobsThanSlots(t *testing.T) {
+	b := newBench(t, nil)
+	task, second := blocks(), returns(nil, nil)
+	b.start("r1", function.Registry{"KubeTask": task.factory, "KubeExec": second.factory}, func(_ *Deps, o *Options) { o.Slots = 1 })
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	within(t, task.began, "the first call")
+	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
+	consumer, err := b.jobs.Consumer(t.Context(), event.DefaultPool, DefaultOptions().AckWait)
+	require.NoError(t, err)
+	info, err := consumer.Info(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 1, info.NumAckPending, "the second job stays in the queue for others")
+	assert.EqualValues(t, 1, info.NumPending)
+	require.NoError(t, b.leases.Cancel(t.Context(), "u1"))
+	within(t, second.began, "the second call, in the slot of the first")
+}
+
+func (b *bench) pods() int {
+	b.t.Helper()
+	list, err := b.kube.CoreV1().Pods("").List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	return len(list.Items)
+}
