@@ -72,7 +72,7 @@ func (w *worker) reread(ctx context.Context, rec *record) error {
 	if err != nil {
 		return fmt.Errorf("read the run again: %w", err)
 	}
-	rec.run, rec.revision, rec.uncertain = *run, revision, false
+	rec.run, rec.revision, rec.uncertain, rec.told = *run, revision, false, false
 	return nil
 }
 

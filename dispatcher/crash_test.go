@@ -108,6 +108,7 @@ func TestACrashAtAnyWrite(t *testing.T) {
 				first.stop()
 				nc2, js2 := s.connect()
 				second := startDispatcher(t, dispatcher.Deps{JS: js2}, o)
+				eventually(t, "the next dispatcher is ready", func() bool { return second.Ready() == nil })
 				end := ended(t, s.runs, run.Namespace, uid)
 				require.Equal(t, c.state, end.State, "%s: %+v", uid, end)
 				var events map[string]int
@@ -145,6 +146,7 @@ func (s *server) createShapes(namespace, uid string, shapes []string) *event.Run
 
 // settled is closed when the run has ended and its event was told.
 func (s *server) settled(t *testing.T, run *event.Run) <-chan struct{} {
+	t.Helper()
 	done := make(chan struct{})
 	ctx := t.Context()
 	go func() {

@@ -95,8 +95,7 @@ func names(bp *kanister.Blueprint) string {
 func makePlan(ctx context.Context, planner Planner, blobs *stream.Blobs, in PlanInput) outcome {
 	planned, err := planner.Plan(ctx, in)
 	if err != nil {
-		var final *blueprint.Error
-		if errors.As(err, &final) {
+		if final, ok := errors.AsType[*blueprint.Error](err); ok {
 			return outcome{failure: &event.Failure{Reason: final.Reason, Message: err.Error()}}
 		}
 		return outcome{err: err}

@@ -74,8 +74,9 @@ func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg)
 		w.acked(msg.TermWithReason("no such run"))
 		return
 	}
-	if err == nil && !changed && delivered > 1 {
+	if err == nil && !changed && !rec.told && delivered > 1 {
 		// A dispatcher may have died after it wrote the run and before the rest.
+		// Once is enough: a slow dispatcher must not be made slower by this.
 		err = w.repeat(ctx, rec, rec.run.CreatedAt)
 	}
 	if err != nil {
