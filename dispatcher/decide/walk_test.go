@@ -20,7 +20,7 @@ func TestWalk(t *testing.T) {
 		"two phases and a deferPhase": {withArtifacts(withDefer(plan("p", "q"), "d"))},
 		"two actions":                 {withDefer(plan("p"), "d"), withArtifacts(plan("p", "q"))},
 		"no phases":                   {withArtifacts(plan()), withDefer(plan(), "d"), plan()},
-		"three actions":               {plan("p"), withDefer(plan("p"), ""), plan("p")},
+		"three actions":               {plan("p"), withDefer(plan("p"), ""), plan()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +105,7 @@ func alphabet(plans []decide.Plan) []decide.Input {
 		}
 		for _, k := range keys {
 			k.UID, k.Action = "u1", a
-			for attempt := range 3 {
+			for _, attempt := range []int{1, 2} { // only the first ever is
 				k.Attempt = attempt
 				inputs = append(inputs, outcomes(k)...)
 			}
