@@ -93,18 +93,18 @@ func (w *worker) do(ctx context.Context, run *event.Run, effect decide.Effect) e
 	case decide.PublishJob:
 		err := w.jobs.Publish(ctx, event.DefaultPool, &effect.Job, run.Traceparent)
 		if err != nil && !errors.Is(err, stream.ErrExists) {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		return nil
 	case decide.MarkCancel:
-		return w.leases.Cancel(ctx, effect.UID) //nolint:wrapcheck // says all
+		return w.leases.Cancel(ctx, effect.UID)
 	case decide.Emit:
 		e, err := event.NewLifecycleEvent(effect.Type, effect.EventID, effect.At, run.Traceparent, &effect.Lifecycle)
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		_, err = w.events.Publish(ctx, run.Namespace, e)
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	return fmt.Errorf("effect %T is not known", effect)
 }

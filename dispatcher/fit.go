@@ -78,7 +78,7 @@ func (w *worker) spill(ctx context.Context, p *event.Payload) (*event.Payload, e
 	}
 	stored, err := w.blobs.Spill(ctx, *p)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	return &stored, nil
 }

@@ -223,7 +223,7 @@ func startDispatcher(t *testing.T, d dispatcher.Deps, o dispatcher.Options) *ins
 	if d.Clock == nil {
 		d.Clock = clock.RealClock{}
 	}
-	if d.Planner == nil {
+	if d.Planner == nil && d.Clients == nil {
 		d.Planner = &planner{}
 	}
 	d.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)

@@ -28,7 +28,7 @@ func (w *worker) adopt(ctx context.Context, namespace, uid string, since time.Ti
 func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error {
 	reports, err := w.reports.Pending(ctx, rec.run.Namespace, rec.run.UID)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	inputs := make([]decide.Input, 0, len(reports)+len(rec.run.Actions))
 	for i := range reports {
@@ -52,7 +52,7 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 		case decide.PublishJob:
 			queued, err := w.jobs.Queued(ctx, event.DefaultPool, effect.Job.Key)
 			if err != nil {
-				return err //nolint:wrapcheck // says all
+				return err
 			}
 			if !queued {
 				jobs = append(jobs, effect)
@@ -86,7 +86,7 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 func (w *worker) repeatJobs(ctx context.Context, rec *record, jobs []decide.PublishJob) error {
 	reports, err := w.reports.Pending(ctx, rec.run.Namespace, rec.run.UID)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	run, _, err := w.runs.Get(ctx, rec.run.Namespace, rec.run.UID)
 	if err != nil {

@@ -26,10 +26,10 @@ func (e *engine) consume(ctx context.Context) {
 func (e *engine) consumeOnce(ctx context.Context) error {
 	consumer, err := e.reports.Consumer(ctx, e.options.ReportAckWait)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	e.owner.consuming.Store(true)
-	return stream.RunLoop(ctx, consumer, e.take) //nolint:wrapcheck // says all
+	return stream.RunLoop(ctx, consumer, e.take)
 }
 
 // take hands a report to the worker of its run.

@@ -76,7 +76,7 @@ func (w *worker) record(ctx context.Context, namespace, uid string) (*record, er
 	}
 	run, revision, err := w.runs.Get(ctx, namespace, uid)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	rec := newRecord(run, revision)
 	if !run.State.Terminal() {
