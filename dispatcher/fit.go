@@ -8,11 +8,11 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 )
 
-// A run is one message, of at most 1 MiB with headers. Above fitLimit the run
-// sheds what it can do without; what is left is bounded by what the bridge
+// A run is one message, of at most 1 MiB with headers, and is written whole at
+// each step. Above fitLimit, in bytes, the run sheds what it can do without; what is left is bounded by what the bridge
 // accepted and by package decide.
 const (
-	fitLimit     = 256 << 10
+	fitLimit     = 128 << 10
 	spillAbove   = 512
 	shortFailure = 256
 )

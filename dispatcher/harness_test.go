@@ -263,7 +263,7 @@ func (i *instance) metric(t *testing.T, name string) float64 {
 	return sum
 }
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
@@ -278,7 +278,7 @@ func ended(t *testing.T, runs *stream.Runs, namespace, uid string) *event.Run {
 		var err error
 		run, _, err = runs.Get(t.Context(), namespace, uid)
 		return err == nil && run.State.Terminal()
-	}, patience, 10*time.Millisecond, "run %s does not end", uid)
+	}, patience, 25*time.Millisecond, "run %s does not end", uid)
 	return run
 }
 
