@@ -72,7 +72,7 @@ func (w *worker) reread(ctx context.Context, rec *record) error {
 	if err != nil {
 		return fmt.Errorf("read the run again: %w", err)
 	}
-	rec.run, rec.revision, rec.uncertain = *run, revision, false
+	rec.run, rec.revision, rec.uncertain, rec.told = *run, revision, false, false
 	return nil
 }
 
@@ -93,18 +93,18 @@ func (w *worker) do(ctx context.Context, run *event.Run, effect decide.Effect) e
 	case decide.PublishJob:
 		err := w.jobs.Publish(ctx, event.DefaultPool, &effect.Job, run.Traceparent)
 		if err != nil && !errors.Is(err, stream.ErrExists) {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		return nil
 	case decide.MarkCancel:
-		return w.leases.Cancel(ctx, effect.UID) //nolint:wrapcheck // says all
+		return w.leases.Cancel(ctx, effect.UID)
 	case decide.Emit:
 		e, err := event.NewLifecycleEvent(effect.Type, effect.EventID, effect.At, run.Traceparent, &effect.Lifecycle)
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		_, err = w.events.Publish(ctx, run.Namespace, e)
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	return fmt.Errorf("effect %T is not known", effect)
 }

@@ -68,64 +68,88 @@ func (c *crashing) die() {
 // each event told once.
 func TestACrashAtAnyWrite(t *testing.T) {
 	t.Parallel()
+	for name, c := range map[string]crashCase{
+		"one-phase": {[]string{"dump artifacts"}, event.StateComplete, 1, 1, 8},
+		"chain":     {[]string{"a b defer:d artifacts"}, event.StateComplete, 3, 4, 22},
+		"fails":     {[]string{"a boom c defer:d"}, event.StateFailed, 3, 4, 22},
+		"parallel":  {[]string{"a", "boom defer:d"}, event.StateFailed, 3, 4, 24},
+		"render":    {[]string{"artifacts"}, event.StateComplete, 1, 1, 8},
+		"nothing":   {[]string{""}, event.StateComplete, 0, 1, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			crashAll(t, c)
+		})
+	}
+}
+
+type crashCase struct {
+	shapes       []string
+	state        event.State
+	jobs, events int
+	// crashes is twice the number of writes.
+	crashes int
+}
+
+func crashAll(t *testing.T, c crashCase) {
+	t.Helper()
 	s := startServer(t)
-	o := options()
-	o.ReportAckWait = time.Hour // what the dead one had in hand does not come again
 	r := startRunner(t, s.js, &runner{script: func(j event.Job) *event.Report {
 		if j.PhaseName == "boom" {
 			return failed("exit code 3")
 		}
 		return nil
 	}})
-	for name, c := range map[string]struct {
-		shapes []string
-		state  event.State
-		jobs   int
-		events int
-	}{
-		"one-phase": {[]string{"dump artifacts"}, event.StateComplete, 1, 1},
-		"chain":     {[]string{"a b defer:d artifacts"}, event.StateComplete, 3, 4},
-		"fails":     {[]string{"a boom c defer:d"}, event.StateFailed, 3, 4},
-		"parallel":  {[]string{"a", "boom defer:d"}, event.StateFailed, 3, 4},
-		"render":    {[]string{"artifacts"}, event.StateComplete, 1, 1},
-		"nothing":   {[]string{""}, event.StateComplete, 0, 1},
-	} {
-		reached := 0
-		for at, done := 1, false; !done; at++ {
-			for _, after := range []bool{false, true} {
-				uid := fmt.Sprintf("%s-%d-%v", name, at, after)
-				nc, js := s.connect()
-				dying := &crashing{JetStream: js, nc: nc, uid: uid, at: at, after: after, died: make(chan struct{})}
-				first := startDispatcher(t, dispatcher.Deps{JS: dying}, o)
-				eventually(t, "the dispatcher is ready", func() bool { return first.Ready() == nil })
-				run := s.createShapes("ns-"+name, uid, c.shapes)
-				select {
-				case <-dying.died:
-					reached++
-				case <-s.settled(t, run):
-					done = true // it has fewer writes than that
-				}
-				first.stop()
-				nc2, js2 := s.connect()
-				second := startDispatcher(t, dispatcher.Deps{JS: js2}, o)
-				end := ended(t, s.runs, run.Namespace, uid)
-				require.Equal(t, c.state, end.State, "%s: %+v", uid, end)
-				var events map[string]int
-				eventually(t, uid+": its events", func() bool {
-					events = s.eventsOf(t, run.Namespace, uid)
-					return len(events) == c.events
-				})
-				for id, n := range events {
-					assert.Equal(t, 1, n, "%s: event %s", uid, id)
-				}
-				second.stop()
-				nc2.Close()
-				nc.Close()
-				s.requireExecuted(t, r, uid, c.jobs)
+	crashes := 0
+	for at := 1; crashes == 2*(at-1); at++ {
+		for _, after := range []bool{false, true} {
+			uid := fmt.Sprintf("u-%d-%v", at, after)
+			if s.crashOnce(r, c, uid, at, after) {
+				crashes++
 			}
 		}
-		t.Logf("%s: %d crashes", name, reached)
-		assert.GreaterOrEqual(t, reached, 4, "%s: crash points", name)
+	}
+	assert.Equal(t, c.crashes, crashes)
+}
+
+// crashOnce reports false when the run has fewer writes than that.
+func (s *server) crashOnce(r *runner, c crashCase, uid string, at int, after bool) bool {
+	t := s.t
+	t.Helper()
+	o := options()
+	o.ReportAckWait = time.Hour // what the dead one had in hand does not come again
+	nc, js := s.connect()
+	dying := &crashing{JetStream: js, nc: nc, uid: uid, at: at, after: after, died: make(chan struct{})}
+	first := startDispatcher(t, dispatcher.Deps{JS: dying}, o)
+	eventually(t, "the dispatcher is ready", func() bool { return first.Ready() == nil })
+	run := s.createShapes("ns", uid, c.shapes)
+	select {
+	case <-dying.died:
+	case <-s.settled(t, run):
+	}
+	first.stop()
+	nc2, js2 := s.connect()
+	second := startDispatcher(t, dispatcher.Deps{JS: js2}, o)
+	eventually(t, "the next dispatcher is ready", func() bool { return second.Ready() == nil })
+	end := ended(t, s.runs, run.Namespace, uid)
+	require.Equal(t, c.state, end.State, "%s: %+v", uid, end)
+	var events map[string]int
+	eventually(t, uid+": its events", func() bool {
+		events = s.eventsOf(t, run.Namespace, uid)
+		return len(events) == c.events
+	})
+	for id, n := range events {
+		assert.Equal(t, 1, n, "%s: event %s", uid, id)
+	}
+	second.stop()
+	nc2.Close()
+	nc.Close()
+	s.requireExecuted(t, r, uid, c.jobs)
+	select {
+	case <-dying.died:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -145,6 +169,7 @@ func (s *server) createShapes(namespace, uid string, shapes []string) *event.Run
 
 // settled is closed when the run has ended and its event was told.
 func (s *server) settled(t *testing.T, run *event.Run) <-chan struct{} {
+	t.Helper()
 	done := make(chan struct{})
 	ctx := t.Context()
 	go func() {

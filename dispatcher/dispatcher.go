@@ -76,6 +76,9 @@ func (d *Dispatcher) Ready() error {
 // begin.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	leases, err := stream.NewLeases(ctx, d.deps.JS)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it was to end before it began
+	}
 	if err != nil {
 		return fmt.Errorf("dispatcher: %w", err)
 	}

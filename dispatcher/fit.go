@@ -8,11 +8,11 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 )
 
-// A run is one message, of at most 1 MiB with headers. Above fitLimit the run
-// sheds what it can do without; what is left is bounded by what the bridge
+// A run is one message, of at most 1 MiB with headers, and is written whole at
+// each step. Above fitLimit, in bytes, the run sheds what it can do without; what is left is bounded by what the bridge
 // accepted and by package decide.
 const (
-	fitLimit     = 256 << 10
+	fitLimit     = 128 << 10
 	spillAbove   = 512
 	shortFailure = 256
 )
@@ -78,7 +78,7 @@ func (w *worker) spill(ctx context.Context, p *event.Payload) (*event.Payload, e
 	}
 	stored, err := w.blobs.Spill(ctx, *p)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	return &stored, nil
 }

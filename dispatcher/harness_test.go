@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -65,12 +66,12 @@ func (s *server) messages(name string) int {
 }
 
 // create stores a pending run as the bridge does.
-func (s *server) create(namespace, uid string, actions ...kanister.ActionSpec) *event.Run {
+func (s *server) create(namespace, uid string, actions ...kanister.ActionSpec) {
 	s.t.Helper()
-	return create(s.t, s.runs, namespace, uid, actions...)
+	create(s.t, s.runs, namespace, uid, actions...)
 }
 
-func create(t *testing.T, runs *stream.Runs, namespace, uid string, actions ...kanister.ActionSpec) *event.Run {
+func create(t *testing.T, runs *stream.Runs, namespace, uid string, actions ...kanister.ActionSpec) {
 	t.Helper()
 	now := time.Now()
 	run := &event.Run{
@@ -82,7 +83,6 @@ func create(t *testing.T, runs *stream.Runs, namespace, uid string, actions ...k
 	}
 	_, err := runs.Create(t.Context(), run)
 	require.NoError(t, err)
-	return run
 }
 
 // action asks for an action whose phases the planner below makes up: their names
@@ -196,11 +196,7 @@ func (r *runner) execute(job event.Job) *event.Report {
 func (r *runner) executed() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	counts := make(map[string]int, len(r.count))
-	for k, n := range r.count {
-		counts[k] = n
-	}
-	return counts
+	return maps.Clone(r.count)
 }
 
 func failed(message string) *event.Report {
@@ -227,7 +223,7 @@ func startDispatcher(t *testing.T, d dispatcher.Deps, o dispatcher.Options) *ins
 	if d.Clock == nil {
 		d.Clock = clock.RealClock{}
 	}
-	if d.Planner == nil {
+	if d.Planner == nil && d.Clients == nil {
 		d.Planner = &planner{}
 	}
 	d.Log = zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)
@@ -267,7 +263,7 @@ func (i *instance) metric(t *testing.T, name string) float64 {
 	return sum
 }
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
@@ -282,7 +278,7 @@ func ended(t *testing.T, runs *stream.Runs, namespace, uid string) *event.Run {
 		var err error
 		run, _, err = runs.Get(t.Context(), namespace, uid)
 		return err == nil && run.State.Terminal()
-	}, patience, 10*time.Millisecond, "run %s does not end", uid)
+	}, patience, 25*time.Millisecond, "run %s does not end", uid)
 	return run
 }
 

@@ -61,7 +61,7 @@ func (p *clusterPlanner) Plan(ctx context.Context, in PlanInput) (*Planned, erro
 	}
 	bp, err := blueprint.Find(ctx, p.cluster, spec.Blueprint, in.Run.Namespace, p.library)
 	if err != nil {
-		return nil, fmt.Errorf("blueprint %q: %w", spec.Blueprint, err)
+		return nil, err
 	}
 	if problems := blueprint.Check(bp, spec.Name); len(problems) > 0 {
 		return nil, &blueprint.Error{Reason: event.ReasonInvalid, Err: fmt.Errorf("blueprint %q: %s", spec.Blueprint, joined(problems))}
@@ -70,7 +70,7 @@ func (p *clusterPlanner) Plan(ctx context.Context, in PlanInput) (*Planned, erro
 		Spec: *spec, Namespace: in.Run.Namespace, Now: p.clock.Now(), Field: fmt.Sprintf("spec.actions[%d]", in.Action),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("template parameters: %w", err)
+		return nil, err
 	}
 	return &Planned{Blueprint: bp, Params: params}, nil
 }
@@ -95,8 +95,7 @@ func names(bp *kanister.Blueprint) string {
 func makePlan(ctx context.Context, planner Planner, blobs *stream.Blobs, in PlanInput) outcome {
 	planned, err := planner.Plan(ctx, in)
 	if err != nil {
-		var final *blueprint.Error
-		if errors.As(err, &final) {
+		if final, ok := errors.AsType[*blueprint.Error](err); ok {
 			return outcome{failure: &event.Failure{Reason: final.Reason, Message: err.Error()}}
 		}
 		return outcome{err: err}

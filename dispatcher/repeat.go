@@ -28,7 +28,7 @@ func (w *worker) adopt(ctx context.Context, namespace, uid string, since time.Ti
 func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error {
 	reports, err := w.reports.Pending(ctx, rec.run.Namespace, rec.run.UID)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	inputs := make([]decide.Input, 0, len(reports)+len(rec.run.Actions))
 	for i := range reports {
@@ -46,11 +46,16 @@ func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error
 // repeat tells the world again what the run's state asks for, as far as it may
 // have been lost. It queues a job only when it is certain that it is lost.
 func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error {
+	var jobs []decide.PublishJob
 	for _, effect := range decide.Implied(&rec.run) {
 		switch effect := effect.(type) {
 		case decide.PublishJob:
-			if err := w.repeatJob(ctx, rec, effect); err != nil {
+			queued, err := w.jobs.Queued(ctx, event.DefaultPool, effect.Job.Key)
+			if err != nil {
 				return err
+			}
+			if !queued {
+				jobs = append(jobs, effect)
 			}
 		case decide.Emit:
 			if effect.At.Before(since) {
@@ -65,35 +70,45 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 			}
 		}
 	}
+	if len(jobs) > 0 {
+		if err := w.repeatJobs(ctx, rec, jobs); err != nil {
+			return err
+		}
+	}
+	rec.told = true
 	w.forget(rec)
 	return nil
 }
 
-// repeatJob looks in the order in which a job goes through the world: JOBS,
-// REPORTS, RUNS. A job that is nowhere there and still running was lost.
-func (w *worker) repeatJob(ctx context.Context, rec *record, effect decide.PublishJob) error {
-	k := effect.Job.Key
-	queued, err := w.jobs.Queued(ctx, event.DefaultPool, k)
-	if err != nil || queued {
-		return err //nolint:wrapcheck // says all
-	}
-	reports, err := w.reports.Pending(ctx, k.Namespace, k.UID)
+// repeatJobs queues again what is lost of the jobs, which are not in JOBS. It goes
+// on looking in the order in which a job goes through the world: REPORTS, RUNS. A
+// job that is nowhere there and still running was lost.
+func (w *worker) repeatJobs(ctx context.Context, rec *record, jobs []decide.PublishJob) error {
+	reports, err := w.reports.Pending(ctx, rec.run.Namespace, rec.run.UID)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
+	run, _, err := w.runs.Get(ctx, rec.run.Namespace, rec.run.UID)
+	if err != nil {
+		return fmt.Errorf("look which jobs run: %w", err)
+	}
+	elsewhere := map[string]bool{}
 	for i := range reports {
-		if reports[i].Key == k && ends(reports[i].Kind) {
-			return nil // its delivery does the rest
+		if ends(reports[i].Kind) { // its delivery does the rest
+			elsewhere[decide.PublishJob{Job: event.Job{Key: reports[i].Key}}.ID()] = true
 		}
 	}
-	run, _, err := w.runs.Get(ctx, k.Namespace, k.UID)
-	if err != nil {
-		return fmt.Errorf("look whether job %s runs: %w", k, err)
+	running := map[string]bool{}
+	for _, effect := range decide.Implied(run) {
+		running[effect.ID()] = true
 	}
-	for _, e := range decide.Implied(run) {
-		if e.ID() == effect.ID() {
-			w.logRun(run).Info().Str("job", k.String()).Msg("a job was lost; it is queued again")
-			return w.do(ctx, run, effect)
+	for _, effect := range jobs {
+		if elsewhere[effect.ID()] || !running[effect.ID()] {
+			continue
+		}
+		w.logRun(run).Info().Str("job", effect.Job.Key.String()).Msg("a job was lost; it is queued again")
+		if err := w.do(ctx, run, effect); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -26,10 +26,10 @@ func (e *engine) consume(ctx context.Context) {
 func (e *engine) consumeOnce(ctx context.Context) error {
 	consumer, err := e.reports.Consumer(ctx, e.options.ReportAckWait)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	e.owner.consuming.Store(true)
-	return stream.RunLoop(ctx, consumer, e.take) //nolint:wrapcheck // says all
+	return stream.RunLoop(ctx, consumer, e.take)
 }
 
 // take hands a report to the worker of its run.
@@ -74,8 +74,9 @@ func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg)
 		w.acked(msg.TermWithReason("no such run"))
 		return
 	}
-	if err == nil && !changed && delivered > 1 {
+	if err == nil && !changed && !rec.told && delivered > 1 {
 		// A dispatcher may have died after it wrote the run and before the rest.
+		// Once is enough: a slow dispatcher must not be made slower by this.
 		err = w.repeat(ctx, rec, rec.run.CreatedAt)
 	}
 	if err != nil {

@@ -27,6 +27,10 @@ type record struct {
 	revision uint64
 	// owed is what the stored state asks for and was not done yet.
 	owed []decide.Effect
+	// told says that all that the state asks for was done by this process, but
+	// for what is owed. A state that somebody else wrote, or that was found,
+	// may have lost something.
+	told bool
 	// uncertain says that a write failed and may have taken place.
 	uncertain bool
 	// plans are the actions that are being planned or wait to be planned again.
@@ -72,7 +76,7 @@ func (w *worker) record(ctx context.Context, namespace, uid string) (*record, er
 	}
 	run, revision, err := w.runs.Get(ctx, namespace, uid)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	rec := newRecord(run, revision)
 	if !run.State.Terminal() {
@@ -82,7 +86,7 @@ func (w *worker) record(ctx context.Context, namespace, uid string) (*record, er
 }
 
 func newRecord(run *event.Run, revision uint64) *record {
-	return &record{run: *run, revision: revision, plans: map[int]*attempts{}}
+	return &record{run: *run, revision: revision, told: len(decide.Implied(run)) == 0, plans: map[int]*attempts{}}
 }
 
 // forget drops a record of which nothing is left to do.
@@ -98,7 +102,7 @@ func (w *worker) see(u stream.RunUpdate) {
 	if rec == nil || u.Revision <= rec.revision || rec.uncertain || len(rec.owed) > 0 {
 		return // ours, or met by the next write
 	}
-	rec.run, rec.revision = *u.Run, u.Revision
+	rec.run, rec.revision, rec.told = *u.Run, u.Revision, false
 	w.forget(rec)
 }
 

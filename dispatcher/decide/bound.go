@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
-
 	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 )
 
 // ArtifactsLimit bounds the output artifacts of all actions of a run together, in

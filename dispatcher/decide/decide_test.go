@@ -9,9 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
-
 	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/dispatcher/decide"
 )
 
@@ -41,10 +40,10 @@ func (s *story) tell(in decide.Input) bool {
 	return d.Changed
 }
 
-func (s *story) begin(action int, p decide.Plan) {
+func (s *story) begin(p decide.Plan) {
 	s.t.Helper()
-	require.True(s.t, s.tell(decide.Start{Action: action, Plan: p}))
-	s.tell(decide.Release{Action: action})
+	require.True(s.t, s.tell(decide.Start{Plan: p}))
+	s.tell(decide.Release{})
 }
 
 func (s *story) report(kind event.ReportKind, k event.Key, change ...func(*event.Report)) bool {
@@ -80,12 +79,12 @@ func (s *story) events() []string {
 	return types
 }
 
-func core(action, phase int) event.Key {
-	return event.Key{UID: "u1", Namespace: "ns", Action: action, Kind: event.KindCore, Phase: phase, Attempt: 1}
+func core(phase int) event.Key {
+	return event.Key{UID: "u1", Namespace: "ns", Kind: event.KindCore, Phase: phase, Attempt: 1}
 }
 
-func last(action int) event.Key {
-	return event.Key{UID: "u1", Namespace: "ns", Action: action, Kind: event.KindDefer, Attempt: 1}
+func last() event.Key {
+	return event.Key{UID: "u1", Namespace: "ns", Kind: event.KindDefer, Attempt: 1}
 }
 
 func failure(message string) func(*event.Report) {
@@ -115,9 +114,9 @@ func withArtifacts(p decide.Plan) decide.Plan {
 func TestOnePhase(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "backup")
-	s.begin(0, withArtifacts(plan("dump")))
+	s.begin(withArtifacts(plan("dump")))
 	assert.Equal(t, event.StateRunning, s.run.State)
-	require.True(t, s.report(event.ReportSucceeded, core(0, 0), func(r *event.Report) {
+	require.True(t, s.report(event.ReportSucceeded, core(0), func(r *event.Report) {
 		r.Output = &event.Payload{Digest: "sha256:x"}
 		r.Artifacts = map[string]kanister.Artifact{"dump": {KeyValue: map[string]string{"path": "p"}}}
 	}))
@@ -126,22 +125,22 @@ func TestOnePhase(t *testing.T) {
 	assert.Equal(t, []string{"run.completed"}, s.events(), "one phase, one event")
 	assert.Equal(t, "p", s.run.Actions[0].Artifacts["dump"].KeyValue["path"])
 	assert.Equal(t, "sha256:x", s.run.Actions[0].Phases[0].Output.Digest)
-	assert.False(t, s.report(event.ReportFailed, core(0, 0), failure("late")), "a terminal run never changes")
+	assert.False(t, s.report(event.ReportFailed, core(0), failure("late")), "a terminal run never changes")
 }
 
 func TestPhasesInOrderAndDeferLast(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "backup")
-	s.begin(0, withArtifacts(withDefer(plan("quiesce", "dump"), "unquiesce")))
-	assert.False(t, s.report(event.ReportSucceeded, core(0, 1)), "not its turn")
-	assert.False(t, s.report(event.ReportSucceeded, last(0)), "not its turn")
-	stale := core(0, 0)
+	s.begin(withArtifacts(withDefer(plan("quiesce", "dump"), "unquiesce")))
+	assert.False(t, s.report(event.ReportSucceeded, core(1)), "not its turn")
+	assert.False(t, s.report(event.ReportSucceeded, last()), "not its turn")
+	stale := core(0)
 	stale.Attempt = 2
 	assert.False(t, s.report(event.ReportSucceeded, stale), "an attempt that never was")
-	require.True(t, s.report(event.ReportSucceeded, core(0, 0)))
-	assert.False(t, s.report(event.ReportFailed, core(0, 0), failure("late")), "ended")
-	require.True(t, s.report(event.ReportSucceeded, core(0, 1)))
-	require.True(t, s.report(event.ReportSucceeded, last(0)))
+	require.True(t, s.report(event.ReportSucceeded, core(0)))
+	assert.False(t, s.report(event.ReportFailed, core(0), failure("late")), "ended")
+	require.True(t, s.report(event.ReportSucceeded, core(1)))
+	require.True(t, s.report(event.ReportSucceeded, last()))
 	assert.Equal(t, []string{"0.p0.1", "0.p1.1", "0.defer.1+artifacts"}, s.jobs())
 	assert.Equal(t, event.StateComplete, s.run.State)
 	assert.Equal(t, []string{"phase.completed", "phase.completed", "phase.completed", "run.completed"}, s.events())
@@ -150,10 +149,10 @@ func TestPhasesInOrderAndDeferLast(t *testing.T) {
 func TestFailureNamesActionPhaseAndReason(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "backup")
-	s.begin(0, withArtifacts(withDefer(plan("pgDump", "push"), "")))
-	require.True(t, s.report(event.ReportFailed, core(0, 0), failure("exit code 3")))
+	s.begin(withArtifacts(withDefer(plan("pgDump", "push"), "")))
+	require.True(t, s.report(event.ReportFailed, core(0), failure("exit code 3")))
 	assert.Equal(t, []string{"0.p0.1", "0.defer.1"}, s.jobs(), "the deferPhase runs; no artifacts after a failure")
-	require.True(t, s.report(event.ReportFailed, last(0), failure("cannot reach pod")))
+	require.True(t, s.report(event.ReportFailed, last(), failure("cannot reach pod")))
 	assert.Equal(t, event.StateFailed, s.run.State)
 	want := `action "backup" (actions[0]): phase "pgDump" (KubeTask): exit code 3; then deferPhase (KubeExec): cannot reach pod`
 	assert.Equal(t, want, s.run.Failure.Message)
@@ -165,9 +164,9 @@ func TestFailureNamesActionPhaseAndReason(t *testing.T) {
 func TestDeferFailureAlone(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "backup")
-	s.begin(0, withDefer(plan("dump"), "clean"))
-	s.report(event.ReportSucceeded, core(0, 0))
-	s.report(event.ReportFailed, last(0), failure("boom"))
+	s.begin(withDefer(plan("dump"), "clean"))
+	s.report(event.ReportSucceeded, core(0))
+	s.report(event.ReportFailed, last(), failure("boom"))
 	assert.Equal(t, event.StateFailed, s.run.State)
 	assert.Equal(t, `action "backup" (actions[0]): deferPhase "clean" (KubeExec): boom`, s.run.Failure.Message)
 }
@@ -175,8 +174,8 @@ func TestDeferFailureAlone(t *testing.T) {
 func TestArtifactsFailure(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "backup")
-	s.begin(0, withArtifacts(plan("dump")))
-	s.report(event.ReportSucceeded, core(0, 0), func(r *event.Report) {
+	s.begin(withArtifacts(plan("dump")))
+	s.report(event.ReportSucceeded, core(0), func(r *event.Report) {
 		r.ArtifactsFailure = &event.Failure{Reason: event.ReasonRender, Message: "no key .x"}
 	})
 	assert.Equal(t, event.StateFailed, s.run.State)
@@ -188,8 +187,8 @@ func TestArtifactsFailure(t *testing.T) {
 func TestArtifactsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "backup")
-	s.begin(0, withArtifacts(plan("dump")))
-	s.report(event.ReportSucceeded, core(0, 0), func(r *event.Report) {
+	s.begin(withArtifacts(plan("dump")))
+	s.report(event.ReportSucceeded, core(0), func(r *event.Report) {
 		r.Artifacts = map[string]kanister.Artifact{"big": {KopiaSnapshot: strings.Repeat("x", decide.ArtifactsLimit)}}
 	})
 	assert.Equal(t, event.StateFailed, s.run.State)
@@ -210,7 +209,7 @@ func TestWithoutPhases(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStory(t, "a")
-			s.begin(0, c.plan)
+			s.begin(c.plan)
 			assert.Equal(t, c.jobs, s.jobs())
 			for _, e := range s.effects {
 				if j, ok := e.(decide.PublishJob); ok {
@@ -235,8 +234,8 @@ func TestRefusedActionDoesNotDefer(t *testing.T) {
 	s := newStory(t, "a", "b")
 	s.tell(decide.Refuse{Action: 1, Failure: event.Failure{Reason: event.ReasonNotFound, Message: `blueprint "x" not found`}})
 	assert.Equal(t, event.StateRunning, s.run.State, "action a is still to come")
-	s.begin(0, plan("p"))
-	s.report(event.ReportSucceeded, core(0, 0))
+	s.begin(plan("p"))
+	s.report(event.ReportSucceeded, core(0))
 	assert.Equal(t, event.StateFailed, s.run.State)
 	assert.Equal(t, `action "b" (actions[1]): blueprint "x" not found`, s.run.Failure.Message)
 	assert.Equal(t, event.StateComplete, s.run.Actions[0].State)
@@ -266,15 +265,15 @@ func TestCancel(t *testing.T) {
 	t.Run("running", func(t *testing.T) {
 		t.Parallel()
 		s := newStory(t, "a", "b")
-		s.begin(0, withDefer(plan("p", "q"), "d"))
+		s.begin(withDefer(plan("p", "q"), "d"))
 		require.True(t, cancel(s))
 		assert.False(t, cancel(s), "asked for already")
 		assert.Contains(t, s.effects, decide.MarkCancel{UID: "u1"})
 		assert.Equal(t, event.StateCancelled, s.run.Actions[1].State, "not started: cancelled at once")
-		require.True(t, s.report(event.ReportCancelled, core(0, 0)))
+		require.True(t, s.report(event.ReportCancelled, core(0)))
 		assert.Equal(t, []string{"0.p0.1", "0.defer.1"}, s.jobs())
 		assert.Equal(t, event.StateRunning, s.run.State)
-		require.True(t, s.report(event.ReportSucceeded, last(0)))
+		require.True(t, s.report(event.ReportSucceeded, last()))
 		assert.Equal(t, event.StateCancelled, s.run.State)
 		assert.Equal(t, event.StateCancelled, s.run.Actions[0].State)
 		assert.Nil(t, s.run.Failure)
@@ -282,17 +281,17 @@ func TestCancel(t *testing.T) {
 	t.Run("too late for the last phase", func(t *testing.T) {
 		t.Parallel()
 		s := newStory(t, "a")
-		s.begin(0, plan("p"))
+		s.begin(plan("p"))
 		cancel(s)
-		s.report(event.ReportSucceeded, core(0, 0))
+		s.report(event.ReportSucceeded, core(0))
 		assert.Equal(t, event.StateComplete, s.run.Actions[0].State)
 		assert.Equal(t, event.StateCancelled, s.run.State)
 	})
 	t.Run("stopped though nobody asked", func(t *testing.T) {
 		t.Parallel()
 		s := newStory(t, "a")
-		s.begin(0, plan("p"))
-		s.report(event.ReportCancelled, core(0, 0))
+		s.begin(plan("p"))
+		s.report(event.ReportCancelled, core(0))
 		assert.Equal(t, event.StateFailed, s.run.State)
 		assert.Equal(t, event.ReasonCancelled, s.run.Failure.Reason)
 	})
@@ -301,10 +300,10 @@ func TestCancel(t *testing.T) {
 func TestMessagesAreBoundedAndKeepBothEnds(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "backup")
-	s.begin(0, withDefer(plan("p"), "d"))
+	s.begin(withDefer(plan("p"), "d"))
 	long := "first words " + strings.Repeat("ü", event.MessageLimit) + " last words"
-	s.report(event.ReportFailed, core(0, 0), failure(long))
-	s.report(event.ReportFailed, last(0), failure(long))
+	s.report(event.ReportFailed, core(0), failure(long))
+	s.report(event.ReportFailed, last(), failure(long))
 	a := s.run.Actions[0]
 	for _, message := range []string{a.Failure.Message, s.run.Failure.Message, a.Phases[0].Failure.Message, a.DeferPhase.Failure.Message} {
 		assert.LessOrEqual(t, len(message), event.MessageLimit)
@@ -318,10 +317,10 @@ func TestMessagesAreBoundedAndKeepBothEnds(t *testing.T) {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, "a")
-	s.begin(0, plan("p"))
+	s.begin(plan("p"))
 	half := func(r *event.Report) { r.Progress = &kanister.PhaseProgress{PercentCompleted: "50"} }
-	require.True(t, s.report(event.ReportProgress, core(0, 0), half))
-	assert.False(t, s.report(event.ReportProgress, core(0, 0), half), "nothing new")
-	assert.False(t, s.report("news", core(0, 0)), "a kind of a newer program")
+	require.True(t, s.report(event.ReportProgress, core(0), half))
+	assert.False(t, s.report(event.ReportProgress, core(0), half), "nothing new")
+	assert.False(t, s.report("news", core(0)), "a kind of a newer program")
 	assert.Equal(t, "50", s.run.Actions[0].Phases[0].Progress.PercentCompleted)
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
-
 	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/dispatcher/decide"
 )
 

@@ -2,7 +2,6 @@ package decide_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,7 +20,7 @@ func TestWalk(t *testing.T) {
 		"two phases and a deferPhase": {withArtifacts(withDefer(plan("p", "q"), "d"))},
 		"two actions":                 {withDefer(plan("p"), "d"), withArtifacts(plan("p", "q"))},
 		"no phases":                   {withArtifacts(plan()), withDefer(plan(), "d"), plan()},
-		"three actions":               {plan("p"), withDefer(plan("p"), ""), plan("p")},
+		"three actions":               {plan("p"), withDefer(plan("p"), ""), plan()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +40,7 @@ func walk(t *testing.T, plans []decide.Plan) int {
 	inputs := alphabet(plans)
 	first := newWorld(t, plans)
 	queue := []node{{run: first.run, jobs: map[string]bool{}}}
-	seen := map[string]bool{print(t, &first.run): true}
+	seen := map[string]bool{fingerprint(t, &first.run): true}
 	for len(queue) > 0 {
 		n := queue[0]
 		queue = queue[1:]
@@ -61,7 +60,7 @@ func walk(t *testing.T, plans []decide.Plan) int {
 			w.run = d.Run
 			w.checkSteps(&old)
 			w.checkEffects(d.Effects)
-			if id := print(t, &d.Run); !seen[id] {
+			if id := fingerprint(t, &d.Run); !seen[id] {
 				seen[id] = true
 				jobs := map[string]bool{}
 				for key := range w.published {
@@ -70,7 +69,7 @@ func walk(t *testing.T, plans []decide.Plan) int {
 				queue = append(queue, node{run: d.Run, jobs: jobs})
 			}
 		}
-		require.Equal(t, n.run.State.Terminal(), moves == 0, "a state nothing leads out of: %s", print(t, &n.run))
+		require.Equal(t, n.run.State.Terminal(), moves == 0, "a state nothing leads out of: %s", fingerprint(t, &n.run))
 		requireWaits(t, &n.run)
 	}
 	return len(seen)
@@ -90,7 +89,7 @@ func requireWaits(t *testing.T, run *event.Run) {
 		_, isJob := e.(decide.PublishJob)
 		waits = waits || isJob
 	}
-	require.True(t, waits, "the run waits for nothing: %s", print(t, run))
+	require.True(t, waits, "the run waits for nothing: %s", fingerprint(t, run))
 }
 
 // alphabet is everything that can happen to a run with these plans.
@@ -106,7 +105,7 @@ func alphabet(plans []decide.Plan) []decide.Input {
 		}
 		for _, k := range keys {
 			k.UID, k.Action = "u1", a
-			for attempt := range 3 {
+			for _, attempt := range []int{1, 2} { // only the first ever is
 				k.Attempt = attempt
 				inputs = append(inputs, outcomes(k)...)
 			}
@@ -125,9 +124,9 @@ func outcomes(k event.Key) []decide.Input {
 	}
 }
 
-func print(t *testing.T, run *event.Run) string {
+func fingerprint(t *testing.T, run *event.Run) string {
 	t.Helper()
 	data, err := json.Marshal(run)
 	require.NoError(t, err)
-	return fmt.Sprint(string(data))
+	return string(data)
 }

@@ -183,6 +183,6 @@ func (q *Queue) weight(namespace string) int {
 
 // value is what a list element holds; the lists here hold one type each.
 func value[T any](e *list.Element) T {
-	v, _ := e.Value.(T) //nolint:errcheck // one type per list
+	v, _ := e.Value.(T)
 	return v
 }
