@@ -110,7 +110,7 @@ func TestNewRun(t *testing.T) {
 func TestSlim(t *testing.T) {
 	as := anActionSet(kanister.StateRunning, func(as *kanister.ActionSet) {
 		owned(as)
-		as.ManagedFields[1].FieldsV1 = &metav1.FieldsV1{Raw: []byte("{}")}
+		as.ManagedFields[1].FieldsV1 = metav1.NewFieldsV1("{}")
 		as.Annotations = map[string]string{corev1.LastAppliedConfigAnnotation: "x", "kept": "y"}
 		as.Status.Actions = []kanister.ActionStatus{{
 			Artifacts:  map[string]kanister.Artifact{"a": {}},
