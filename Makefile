@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export CGO_ENABLED ?= 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X github.com/salvor-io/salvor/internal/version.Version=$(VERSION)
+LDFLAGS := -s -w -X github.com/salvor-io/salvor/internal/version.Version=$(VERSION) -X main.version=$(VERSION)
 GOBUILD := go build -trimpath -ldflags '$(LDFLAGS)'
 
 # Tools that are pinned here and not in go.mod.
@@ -36,7 +36,8 @@ test: test-tools ## Unit, stream and API-server tests (RACE=-race for the race d
 
 .PHONY: build
 build: ## Build bin/salvor and bin/kando
-	@$(GOBUILD) -o bin/ ./cmd/salvor ./cmd/kando
+	@$(GOBUILD) -o bin/ ./cmd/salvor
+	@$(GOBUILD) -tags disable_grpc_modules -o bin/ ./cmd/kando
 
 .PHONY: e2e
 e2e: cluster-or-kubeconfig build ## End-to-end tests on the cluster
@@ -73,6 +74,16 @@ clean: cluster-down ## Stop the cluster and remove everything that was built
 .PHONY: help
 help: ## Show this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What the tests start: etcd and kube-apiserver, and an S3 server.
+.PHONY: test-tools
+test-tools:
+	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3
+
+# What talks to a cluster: kubectl (in kubernetes) and helm.
+.PHONY: client-tools
+client-tools:
+	@$(LOCALCLUSTER) build --only kubernetes,helm
 
 # The cluster that KUBECONFIG names, or one of our own with our images on it.
 .PHONY: cluster-or-kubeconfig

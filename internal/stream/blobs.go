@@ -33,17 +33,32 @@ func (b *Blobs) Put(ctx context.Context, v any) (event.Payload, error) {
 		payload.Inline = data
 		return payload, nil
 	}
+	return payload, b.store(ctx, payload.Digest, data)
+}
+
+// Spill moves what a payload holds inline to the store, for a message that many
+// small payloads together make too large.
+func (b *Blobs) Spill(ctx context.Context, p event.Payload) (event.Payload, error) {
+	if len(p.Inline) == 0 {
+		return p, nil
+	}
+	data := []byte(p.Inline)
+	p = event.Payload{Digest: "sha256:" + hash(string(data)), Size: len(data)}
+	return p, b.store(ctx, p.Digest, data)
+}
+
+func (b *Blobs) store(ctx context.Context, digest string, data []byte) error {
 	store, err := b.js.ObjectStore(ctx, event.BucketBlobs)
 	if err != nil {
-		return event.Payload{}, fmt.Errorf("open bucket %s: %w", event.BucketBlobs, err)
+		return fmt.Errorf("open bucket %s: %w", event.BucketBlobs, err)
 	}
-	if _, err := store.GetInfo(ctx, payload.Digest); err == nil {
-		return payload, nil
+	if _, err := store.GetInfo(ctx, digest); err == nil {
+		return nil
 	}
-	if _, err := store.PutBytes(ctx, payload.Digest, data); err != nil {
-		return event.Payload{}, fmt.Errorf("store %d bytes in %s: %w", len(data), event.BucketBlobs, err)
+	if _, err := store.PutBytes(ctx, digest, data); err != nil {
+		return fmt.Errorf("store %d bytes in %s: %w", len(data), event.BucketBlobs, err)
 	}
-	return payload, nil
+	return nil
 }
 
 // Get decodes a payload's content into v. If the content is gone, ErrNotFound is

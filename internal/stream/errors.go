@@ -17,6 +17,9 @@ var (
 	ErrHeld = errors.New("held by another runner")
 	// ErrLost means that the claim ran out or was taken over.
 	ErrLost = errors.New("the claim is lost")
+	// ErrMalformed means that the message is not what its stream holds, or that a
+	// newer program wrote it.
+	ErrMalformed = errors.New("cannot be decoded")
 	// ErrFull means that the stream refuses new messages until there is room.
 	ErrFull = errors.New("the stream is full")
 )

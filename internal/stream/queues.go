@@ -47,6 +47,24 @@ func (q *Jobs) Publish(ctx context.Context, pool string, job *event.Job, tracepa
 	return nil
 }
 
+// Queued reports whether the job lies in the pool's queue, waiting or with a
+// runner. A runner reports before it acknowledges, so a job that is not queued
+// has either been reported or was never queued.
+func (q *Jobs) Queued(ctx context.Context, pool string, k event.Key) (bool, error) {
+	s, err := q.js.Stream(ctx, event.StreamJobs)
+	if err != nil {
+		return false, fmt.Errorf("open stream %s: %w", event.StreamJobs, err)
+	}
+	_, err = s.GetLastMsgForSubject(ctx, event.JobSubject(pool, k))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for job %s: %w", k, err)
+	}
+	return true, nil
+}
+
 // Consumer returns the pool's consumer; all runners of the pool share it.
 // ackWait is how long a job stays with a runner that sends no InProgress.
 func (q *Jobs) Consumer(ctx context.Context, pool string, ackWait time.Duration) (jetstream.Consumer, error) {
@@ -96,6 +114,37 @@ func (q *Reports) Publish(ctx context.Context, r *event.Report, traceparent stri
 		return fmt.Errorf("queue report on %s: %w", r.Key, err)
 	}
 	return nil
+}
+
+// Pending returns the reports on a run that are queued and not acknowledged, in
+// order, without taking them: those a dispatcher had in hand when it died are
+// delivered again only after the consumer's ackWait. Those that cannot be decoded
+// are left out; the consumer meets them too.
+func (q *Reports) Pending(ctx context.Context, namespace, uid string) ([]event.Report, error) {
+	s, err := q.js.Stream(ctx, event.StreamReports)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", event.StreamReports, err)
+	}
+	subject := event.ReportSubject(namespace, uid)
+	var reports []event.Report
+	for next := uint64(1); ; {
+		msg, err := s.GetMsg(ctx, next, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return reports, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for reports on run %s in %s: %w", uid, namespace, err)
+		}
+		next = msg.Sequence + 1
+		e, err := Decode(msg.Header, msg.Data)
+		if err != nil || e.Type() != event.TypeReport {
+			continue
+		}
+		var r event.Report
+		if err := e.DataAs(&r); err == nil {
+			reports = append(reports, r)
+		}
+	}
 }
 
 // Consumer returns the dispatchers' consumer.

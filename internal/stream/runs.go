@@ -59,7 +59,7 @@ func (s *Runs) put(ctx context.Context, run *event.Run, revision uint64) (uint64
 }
 
 // Get returns the run and its revision, read from the stream's leader. If there
-// is none, ErrNotFound is returned.
+// is none, ErrNotFound is returned; if it cannot be decoded, ErrMalformed.
 func (s *Runs) Get(ctx context.Context, namespace, uid string) (*event.Run, uint64, error) {
 	stream, err := s.js.Stream(ctx, event.StreamRuns)
 	if err != nil {
@@ -157,17 +157,17 @@ func (s *Runs) Follow(ctx context.Context, h RunHandler, bad func(error)) error 
 func decodeRun(header nats.Header, data []byte) (*event.Run, error) {
 	e, err := Decode(header, data)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if e.Type() != event.TypeRun {
-		return nil, fmt.Errorf("event type is %s, want %s", e.Type(), event.TypeRun)
+		return nil, fmt.Errorf("%w: event type is %s, want %s", ErrMalformed, e.Type(), event.TypeRun)
 	}
 	var run event.Run
 	if err := e.DataAs(&run); err != nil {
-		return nil, fmt.Errorf("decode run: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if run.Version != event.RunVersion {
-		return nil, fmt.Errorf("run %s has version %d, this program knows %d", run.UID, run.Version, event.RunVersion)
+		return nil, fmt.Errorf("%w: run %s has version %d, this program knows %d", ErrMalformed, run.UID, run.Version, event.RunVersion)
 	}
 	return &run, nil
 }

@@ -11,9 +11,11 @@ import (
 type PodRunner interface {
 	// Run creates the pod, or adopts the one that has its name, follows the log
 	// of one container from the start, and returns when the container has ended.
-	// The pod is deleted before Run returns, also when ctx ends. If the pod
-	// cannot start, fails or is lost, an *Error says why, with the kubelet's
-	// reason and the last lines of the log.
+	// It never deletes the pod, also not when ctx ends: the runner does, once the
+	// report is stored. Deleted before, the loss of the runner at that moment
+	// would make the next one run the command again. If the pod cannot start,
+	// fails or is lost, an *Error says why, with the kubelet's reason and the last
+	// lines of the log.
 	Run(ctx context.Context, call *Call, spec PodSpec) (map[string]any, error)
 }
 

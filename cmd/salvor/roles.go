@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/salvor-io/salvor/bridge"
+	"github.com/salvor-io/salvor/dispatcher"
+	"github.com/salvor-io/salvor/internal/cli/serve"
+	"github.com/salvor-io/salvor/runner"
+)
+
+// roles are the roles of Salvor in the order of the flow. Each brings its own
+// options and flags; only what the process knows better is filled in here.
+func roles() []serve.Constructor {
+	return []serve.Constructor{bridgeRole(), dispatcherRole(), runnerRole()}
+}
+
+func bridgeRole() serve.Constructor {
+	o := bridge.DefaultOptions()
+	return serve.Constructor{
+		Name: "bridge", NeedsCluster: true, BindFlags: o.BindFlags, Validate: o.Validate,
+		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
+			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+		},
+	}
+}
+
+func dispatcherRole() serve.Constructor {
+	o := dispatcher.DefaultOptions()
+	return serve.Constructor{
+		Name: "dispatcher", NeedsCluster: true, BindFlags: o.BindFlags, Validate: o.Validate,
+		Configure: func(s serve.Settings) {
+			if o.Library == "" {
+				o.Library = s.Namespace
+			}
+		},
+		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
+			return dispatcher.New(dispatcher.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+		},
+	}
+}
+
+func runnerRole() serve.Constructor {
+	o := runner.DefaultOptions()
+	return serve.Constructor{
+		Name: "runner", NeedsCluster: true, BindFlags: o.BindFlags, Validate: o.Validate,
+		Configure: func(s serve.Settings) {
+			o.Pods.OwnNamespace = s.Namespace
+			if o.Name == "" {
+				o.Name = hostName()
+			}
+		},
+		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
+			return runner.New(runner.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+		},
+	}
+}
+
+// hostName is the pod's name, which a StatefulSet keeps over restarts.
+func hostName() string {
+	if name := os.Getenv("POD_NAME"); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "" // the runner's Validate says which flag to set
+	}
+	return name
+}

@@ -1,0 +1,124 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/dispatcher/decide"
+	"github.com/salvor-io/salvor/internal/stream"
+)
+
+// conflictLimit bounds the decisions on one input before somebody else gets the
+// worker's attention.
+const conflictLimit = 10
+
+// apply decides what the inputs make of the run, writes that in one message and
+// does what it asks for. changed is false when the inputs meant nothing. With an
+// error, the same inputs may be applied again.
+func (w *worker) apply(ctx context.Context, rec *record, inputs ...decide.Input) (changed bool, err error) {
+	reread := rec.uncertain
+	for range conflictLimit {
+		if reread {
+			if err := w.reread(ctx, rec); err != nil {
+				return false, err
+			}
+		}
+		next, effects, changed := fold(rec.run, w.clock.Now(), inputs)
+		if !changed {
+			if reread {
+				// The newer revision may be our own, its answer lost and its
+				// effects with it.
+				err = w.repeat(ctx, rec, time.Time{})
+			}
+			return false, errors.Join(err, w.perform(ctx, rec))
+		}
+		if err := w.fit(ctx, &next); err != nil {
+			return false, err
+		}
+		revision, err := w.runs.Update(ctx, &next, rec.revision)
+		if err == nil {
+			rec.run, rec.revision = next, revision
+			rec.owed = append(rec.owed, effects...)
+			return true, w.perform(ctx, rec)
+		}
+		if !errors.Is(err, stream.ErrConflict) {
+			rec.uncertain = true
+			return false, fmt.Errorf("store the run: %w", err)
+		}
+		w.metrics.conflicts.Inc()
+		reread = true
+	}
+	return false, fmt.Errorf("run %s/%s: %d writes in a row met a newer revision", rec.run.Namespace, rec.run.Name, conflictLimit)
+}
+
+// fold decides on several inputs as one step.
+func fold(run event.Run, now time.Time, inputs []decide.Input) (next event.Run, effects []decide.Effect, changed bool) {
+	next = run
+	for _, in := range inputs {
+		d := decide.Decide(next, in, now)
+		next, effects, changed = d.Run, append(effects, d.Effects...), changed || d.Changed
+	}
+	return next, effects, changed
+}
+
+func (w *worker) reread(ctx context.Context, rec *record) error {
+	run, revision, err := w.runs.Get(ctx, rec.run.Namespace, rec.run.UID)
+	if gone(err) {
+		delete(w.records, rec.run.UID)
+	}
+	if err != nil {
+		return fmt.Errorf("read the run again: %w", err)
+	}
+	rec.run, rec.revision, rec.uncertain = *run, revision, false
+	return nil
+}
+
+// perform does what is owed. What fails stays owed, with all that follows it.
+func (w *worker) perform(ctx context.Context, rec *record) error {
+	for len(rec.owed) > 0 {
+		if err := w.do(ctx, &rec.run, rec.owed[0]); err != nil {
+			return err
+		}
+		rec.owed = rec.owed[1:]
+	}
+	w.forget(rec)
+	return nil
+}
+
+func (w *worker) do(ctx context.Context, run *event.Run, effect decide.Effect) error {
+	switch effect := effect.(type) {
+	case decide.PublishJob:
+		err := w.jobs.Publish(ctx, event.DefaultPool, &effect.Job, run.Traceparent)
+		if err != nil && !errors.Is(err, stream.ErrExists) {
+			return err //nolint:wrapcheck // says all
+		}
+		return nil
+	case decide.MarkCancel:
+		return w.leases.Cancel(ctx, effect.UID) //nolint:wrapcheck // says all
+	case decide.Emit:
+		e, err := event.NewLifecycleEvent(effect.Type, effect.EventID, effect.At, run.Traceparent, &effect.Lifecycle)
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		_, err = w.events.Publish(ctx, run.Namespace, e)
+		return err //nolint:wrapcheck // says all
+	}
+	return fmt.Errorf("effect %T is not known", effect)
+}
+
+// settle tries again, after a while, to do what is owed for a run whose input
+// nobody will deliver again.
+func (w *worker) settle(ctx context.Context, rec *record, n int) {
+	w.metrics.retries.WithLabelValues("effects").Inc()
+	w.later(ctx, backoff(n), func() {
+		w.box.put(func(ctx context.Context) {
+			if err := w.perform(ctx, rec); err != nil {
+				w.logRun(&rec.run).Error().Err(err).Msg("the run is stored, but not all that follows could be told; trying again")
+				w.settle(ctx, rec, n+1)
+			}
+		})
+	})
+}

@@ -1,0 +1,171 @@
+package decide
+
+import (
+	"time"
+
+	"github.com/salvor-io/salvor/api/event"
+)
+
+// Effect is something the world must be told: a PublishJob, a MarkCancel or an
+// Emit. Each may be repeated without harm; ID says which are the same.
+type Effect interface {
+	// ID is unique for the effect and stable over restarts.
+	ID() string
+	effect()
+}
+
+// PublishJob asks for a job on JOBS.
+type PublishJob struct{ Job event.Job }
+
+// MarkCancel asks for the mark that makes runners stop the run's phases.
+type MarkCancel struct{ UID string }
+
+// Emit asks for a lifecycle event on EVENTS.
+type Emit struct {
+	// Type is one of the event.Type constants.
+	Type string
+	// EventID is the CloudEvent's id.
+	EventID string
+	// At is when it happened.
+	At        time.Time
+	Lifecycle event.Lifecycle
+}
+
+// ID returns the job's key.
+func (e PublishJob) ID() string { return "job/" + e.Job.Key.String() }
+
+// ID returns the run's mark.
+func (e MarkCancel) ID() string { return "cancel/" + e.UID }
+
+// ID returns the event's id.
+func (e Emit) ID() string { return "event/" + e.EventID }
+
+func (PublishJob) effect() {}
+func (MarkCancel) effect() {}
+func (Emit) effect()       {}
+
+// Implied returns all effects that the run's state asks for, in the order in
+// which they are to take place: jobs, then marks, then events.
+func Implied(run *event.Run) []Effect {
+	var jobs, events []Effect
+	for i := range run.Actions {
+		for _, s := range steps(&run.Actions[i], i) {
+			if s.phase.State == event.StateRunning {
+				jobs = append(jobs, PublishJob{Job: job(run, s)})
+			}
+			if e, ok := phaseEvent(run, s); ok {
+				events = append(events, e)
+			}
+		}
+	}
+	if run.Cancel != nil && !run.State.Terminal() {
+		jobs = append(jobs, MarkCancel{UID: run.UID})
+	}
+	if e, ok := runEvent(run); ok {
+		events = append(events, e)
+	}
+	return append(jobs, events...)
+}
+
+// owed returns what after implies and before did not.
+func owed(before, after *event.Run) []Effect {
+	known := map[string]bool{}
+	for _, e := range Implied(before) {
+		known[e.ID()] = true
+	}
+	var effects []Effect
+	for _, e := range Implied(after) {
+		if !known[e.ID()] {
+			effects = append(effects, e)
+		}
+	}
+	return effects
+}
+
+func job(run *event.Run, s step) event.Job {
+	action := &run.Actions[s.action]
+	return event.Job{
+		Key:             key(run, s),
+		ActionSet:       run.Name,
+		PhaseName:       s.phase.Name,
+		Func:            s.phase.Func,
+		RenderArtifacts: rendersArtifacts(action, s),
+	}
+}
+
+// rendersArtifacts reports whether the step's job ends the good path of an action
+// that has output artifacts. It is asked while the step runs.
+func rendersArtifacts(action *event.Action, s step) bool {
+	if !action.RenderArtifacts {
+		return false
+	}
+	switch s.kind {
+	case event.KindCore:
+		return action.DeferPhase == nil && s.index == len(action.Phases)-1
+	case event.KindDefer:
+		return coreComplete(action)
+	case event.KindRender:
+		return true
+	}
+	return false
+}
+
+// phaseEvent tells how a phase ended. A run of one phase says it all with its own
+// event.
+func phaseEvent(run *event.Run, s step) (Emit, bool) {
+	action := &run.Actions[s.action]
+	phases := len(action.Phases)
+	if action.DeferPhase != nil {
+		phases++
+	}
+	if len(run.Actions) == 1 && phases <= 1 {
+		return Emit{}, false
+	}
+	var typ string
+	switch s.phase.State {
+	case event.StateComplete:
+		typ = event.TypePhaseComplete
+	case event.StateFailed, event.StateCancelled:
+		typ = event.TypePhaseFailed
+	case event.StatePending, event.StateRunning:
+		return Emit{}, false
+	}
+	l := lifecycle(run, s.phase.State, s.phase.Failure)
+	l.Action, l.Phase = action.Spec.Name, s.phase.Name
+	e := Emit{Type: typ, EventID: key(run, s).String() + "." + string(s.phase.State), Lifecycle: l}
+	if s.phase.EndedAt != nil {
+		e.At = *s.phase.EndedAt
+	}
+	return e, true
+}
+
+func runEvent(run *event.Run) (Emit, bool) {
+	var typ string
+	failure := run.Failure
+	switch run.State {
+	case event.StateComplete:
+		typ = event.TypeRunCompleted
+	case event.StateFailed:
+		typ = event.TypeRunFailed
+	case event.StateCancelled:
+		typ = event.TypeRunCancelled
+		if failure == nil && run.Cancel != nil {
+			failure = &event.Failure{Reason: event.ReasonCancelled, Message: run.Cancel.Reason}
+		}
+	case event.StatePending, event.StateRunning:
+		return Emit{}, false
+	}
+	return Emit{
+		Type: typ, EventID: run.UID + "." + string(run.State), At: run.UpdatedAt,
+		Lifecycle: lifecycle(run, run.State, failure),
+	}, true
+}
+
+func lifecycle(run *event.Run, state event.State, failure *event.Failure) event.Lifecycle {
+	l := event.Lifecycle{UID: run.UID, Namespace: run.Namespace, ActionSet: run.Name, State: state}
+	if failure != nil {
+		f := *failure
+		l.Failure = &f
+	}
+	return l
+}

@@ -1,0 +1,106 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/dispatcher/decide"
+	"github.com/salvor-io/salvor/internal/stream"
+)
+
+// consume reads REPORTS until ctx ends.
+func (e *engine) consume(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := e.consumeOnce(ctx)
+		e.owner.consuming.Store(false)
+		if err != nil && ctx.Err() == nil {
+			e.log.Error().Err(err).Msg("reports cannot be read; trying again")
+			e.sleep(ctx, pause)
+		}
+	}
+}
+
+func (e *engine) consumeOnce(ctx context.Context) error {
+	consumer, err := e.reports.Consumer(ctx, e.options.ReportAckWait)
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	e.owner.consuming.Store(true)
+	return stream.RunLoop(ctx, consumer, e.take) //nolint:wrapcheck // says all
+}
+
+// take hands a report to the worker of its run.
+func (e *engine) take(ctx context.Context, msg jetstream.Msg) {
+	report, _, err := stream.DecodeReport(msg)
+	if err == nil && (report.Key.UID == "" || report.Key.Namespace == "") {
+		err = errors.New("it names no run")
+	}
+	if err != nil {
+		e.metrics.malformed.WithLabelValues(event.StreamReports).Inc()
+		e.log.Error().Err(err).Str("subject", msg.Subject()).Msg("a report cannot be read; it is dropped")
+		e.acked(msg.TermWithReason("malformed"))
+		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case e.inHand <- struct{}{}:
+	}
+	w := e.worker(report.Key.UID)
+	w.box.put(func(ctx context.Context) {
+		defer func() { <-e.inHand }()
+		w.report(ctx, report, msg)
+	})
+}
+
+// report handles one report to its acknowledgement.
+func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg) {
+	delivered := 1
+	if meta, err := msg.Metadata(); err == nil {
+		delivered = int(meta.NumDelivered) //nolint:gosec // a small number
+	}
+	log := w.log.With().Str("report", string(r.Kind)).Str("job", r.Key.String()).Str("namespace", r.Key.Namespace).Logger()
+	rec, err := w.record(ctx, r.Key.Namespace, r.Key.UID)
+	changed := false
+	if err == nil {
+		changed, err = w.apply(ctx, rec, decide.Report{Report: *r})
+	}
+	if gone(err) {
+		log.Warn().Err(err).Msg("a report on a run that cannot be read; it is dropped")
+		w.metrics.report(r.Kind, "unknown")
+		w.acked(msg.TermWithReason("no such run"))
+		return
+	}
+	if err == nil && !changed && delivered > 1 {
+		// A dispatcher may have died after it wrote the run and before the rest.
+		err = w.repeat(ctx, rec, rec.run.CreatedAt)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Error().Err(err).Msg("a report could not be handled to its end; it comes again")
+			w.metrics.report(r.Kind, "again")
+		}
+		w.acked(msg.NakWithDelay(backoff(delivered)))
+		return
+	}
+	w.acked(msg.Ack())
+	if changed {
+		w.metrics.report(r.Kind, "changed")
+	} else {
+		w.metrics.report(r.Kind, "stale")
+	}
+	if changed && rec.run.State.Terminal() {
+		w.logRun(&rec.run).Info().Str("state", string(rec.run.State)).Msg("run ended")
+	}
+}
+
+// acked takes the result of an acknowledgement. A lost one brings the report
+// back, and then it means nothing any more.
+func (e *engine) acked(err error) {
+	if err != nil {
+		e.log.Debug().Err(err).Msg("an acknowledgement was not sent")
+	}
+}

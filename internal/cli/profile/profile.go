@@ -1,0 +1,123 @@
+package profile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/cli/app"
+)
+
+// access is what one provider's flags come to.
+type access struct {
+	location kanister.LocationType
+	// short begins the generated names.
+	short string
+	// idField and secretField hold the key pair in data.
+	idField, secretField string
+	data                 map[string]string
+	// whole is the Secret's type when the credential is the whole Secret.
+	whole corev1.SecretType
+}
+
+// location is what the providers share.
+type location struct {
+	name, bucket, endpoint, prefix, region string
+	skipTLSVerify                          bool
+}
+
+func (l *location) validate() error {
+	if l.bucket == "" {
+		return errors.New("--bucket is required")
+	}
+	if strings.Contains(l.bucket, "/") {
+		return fmt.Errorf("--bucket: %q is not the name of a bucket; a path belongs into --prefix, a server into --endpoint", l.bucket)
+	}
+	if l.name != "" {
+		if problems := validation.IsDNS1123Subdomain(l.name); len(problems) > 0 {
+			return fmt.Errorf("--name: %q is not a valid name: %s", l.name, problems[0])
+		}
+	}
+	if l.endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(l.endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("--endpoint: %q is not a URL such as https://minio.example.com:9000", l.endpoint)
+	}
+	if u.User != nil {
+		return errors.New("--endpoint: the URL must not hold a password")
+	}
+	return nil
+}
+
+// build makes the Secret and the Profile that refers to it.
+func build(namespace string, l *location, x *access) (*corev1.Secret, *kanister.Profile) {
+	secret := &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: x.short + "-secret-" + rand.String(6)},
+		Type:       x.whole,
+		StringData: x.data,
+	}
+	reference := kanister.ObjectReference{Namespace: namespace, Name: secret.Name}
+	credential := &kanister.Credential{
+		Type:    kanister.CredentialTypeKeyPair,
+		KeyPair: &kanister.KeyPair{IDField: x.idField, SecretField: x.secretField, Secret: reference},
+	}
+	if x.whole != "" {
+		credential = &kanister.Credential{Type: kanister.CredentialTypeSecret, Secret: &reference}
+	}
+	name := l.name
+	if name == "" {
+		name = x.short + "-profile-" + rand.String(5)
+	}
+	return secret, &kanister.Profile{
+		TypeMeta:   metav1.TypeMeta{APIVersion: kanister.GroupVersion.String(), Kind: "Profile"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Location: kanister.Location{
+			Type: x.location, Bucket: l.bucket, Endpoint: l.endpoint, Prefix: l.prefix, Region: l.region,
+		},
+		Credential:    credential,
+		SkipSSLVerify: l.skipTLSVerify,
+	}
+}
+
+// secretFlag is a value that may be given on the command line or in a file.
+type secretFlag struct {
+	flag, value, file string
+}
+
+func (s *secretFlag) read(a *app.App) (string, error) {
+	switch {
+	case s.value != "" && s.file != "":
+		return "", fmt.Errorf("--%s and --%s-file exclude each other", s.flag, s.flag)
+	case s.file != "":
+		value, err := a.ReadSecret(s.file)
+		if err != nil {
+			return "", fmt.Errorf("--%s-file: %w", s.flag, err)
+		}
+		return value, nil
+	case s.value == "":
+		return "", fmt.Errorf("--%s-file (or --%s) is required", s.flag, s.flag)
+	}
+	return s.value, nil
+}
+
+// checkServiceKey refuses what is not a Google credential, without showing it.
+func checkServiceKey(key string) error {
+	var content struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal([]byte(key), &content); err != nil || content.Type == "" {
+		return errors.New("--service-key: the file is not a Google credential: JSON with a field \"type\"")
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/salvor-io/salvor/internal/broker"
+	"github.com/salvor-io/salvor/internal/stream"
+)
+
+const (
+	drainTimeout  = 5 * time.Second
+	ensureTimeout = 15 * time.Second
+	retryFirst    = 250 * time.Millisecond
+	retryMost     = 10 * time.Second
+)
+
+// link is the connection and, when it is embedded, the broker behind it.
+type link struct {
+	broker *broker.Broker
+	conn   *nats.Conn
+	closed chan struct{}
+}
+
+// connect starts the broker where there is none, and connects.
+func (s *Server) connect(ctx context.Context) (*link, error) {
+	l := &link{closed: make(chan struct{})}
+	o := s.options
+	if o.NATS == "" {
+		host, port, err := hostPort(o.NATSListen)
+		if err != nil {
+			return nil, err
+		}
+		if l.broker, err = broker.Start(ctx, broker.Options{StoreDir: o.DataDir, Host: host, Port: port, NoSync: o.noSync}); err != nil {
+			return nil, fmt.Errorf("start the embedded broker: %w", err)
+		}
+	}
+	settings := s.natsOptions(l)
+	var err error
+	if l.broker != nil {
+		l.conn, err = l.broker.Connect(settings...)
+	} else {
+		l.conn, err = nats.Connect(o.NATS, settings...)
+	}
+	if err != nil {
+		l.stopBroker()
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return l, nil
+}
+
+func (s *Server) natsOptions(l *link) []nats.Option {
+	log := s.log
+	options := []nats.Option{
+		nats.Name("salvor " + strings.Join(s.options.Roles, ",")),
+		nats.MaxReconnects(-1),
+		nats.RetryOnFailedConnect(true),
+		nats.ReconnectWait(retryFirst),
+		nats.DrainTimeout(drainTimeout),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn().Err(err).Msg("lost the connection to NATS, reconnecting")
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			log.Info().Str("server", redact(c.ConnectedUrl())).Msg("connected to NATS again")
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			event := log.Warn().Err(err)
+			if sub != nil {
+				event = event.Str("subject", sub.Subject)
+			}
+			event.Msg("NATS reports an error")
+		}),
+		nats.ClosedHandler(func(*nats.Conn) { close(l.closed) }),
+	}
+	if s.options.NATSCreds != "" {
+		options = append(options, nats.UserCredentials(s.options.NATSCreds))
+	}
+	return options
+}
+
+// ensure creates or updates the streams, and tries until it has worked or ctx
+// ends: a NATS cluster that is starting has no leader yet.
+func (s *Server) ensure(ctx context.Context, js jetstream.JetStream) error {
+	settings := stream.DefaultSettings()
+	settings.Replicas = s.options.Replicas
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		attempt, cancel := context.WithTimeout(ctx, ensureTimeout)
+		err := stream.Ensure(attempt, js, settings)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err() //nolint:wrapcheck // the process is asked to end
+		}
+		s.setPhase("waiting for the streams: " + err.Error())
+		s.log.Warn().Err(err).Dur("retryIn", wait).Msg("the streams are not in place yet")
+		timer := s.clock.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err() //nolint:wrapcheck // the process is asked to end
+		case <-timer.C():
+		}
+	}
+}
+
+// close drains the connection and stops the broker. What was published is on
+// the server afterwards, unless there is none.
+func (l *link) close() error {
+	err := l.conn.Drain()
+	switch {
+	case errors.Is(err, nats.ErrConnectionClosed):
+		err = nil
+	case err != nil: // not connected: there is nobody to drain to
+		l.conn.Close()
+		err = fmt.Errorf("drain the connection to NATS: %w", err)
+	}
+	<-l.closed // the client closes itself after drainTimeout at the latest
+	l.stopBroker()
+	return err
+}
+
+func (l *link) stopBroker() {
+	if l.broker != nil {
+		l.broker.Stop()
+	}
+}
+
+// redact takes passwords out of a list of URLs.
+func redact(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, text := range list {
+		u, err := url.Parse(strings.TrimSpace(text))
+		switch {
+		case err != nil:
+			list[i] = "(not a URL)"
+		case u.User != nil:
+			u.User = url.User("***")
+			list[i] = u.String()
+		}
+	}
+	return strings.Join(list, ",")
+}

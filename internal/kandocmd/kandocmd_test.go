@@ -1,0 +1,204 @@
+package kandocmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/salvor-io/salvor/internal/fixture/s3test"
+	"github.com/salvor-io/salvor/internal/profile"
+)
+
+const canary = "c4n4ry-s3cr3t"
+
+// result is what a run of kando left.
+type result struct {
+	code     int
+	out, err string
+}
+
+func kando(t *testing.T, in io.Reader, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := Run(t.Context(), args, "v1.2.3", Streams{In: in, Out: &out, Err: &errs})
+	return result{code: code, out: out.String(), err: errs.String()}
+}
+
+func succeed(t *testing.T, in io.Reader, args ...string) string {
+	t.Helper()
+	r := kando(t, in, args...)
+	require.Zero(t, r.code, r.err)
+	return r.out
+}
+
+// fails runs kando and returns its one line on stderr.
+func fails(t *testing.T, in io.Reader, args ...string) string {
+	t.Helper()
+	r := kando(t, in, args...)
+	require.Equal(t, ExitFailure, r.code, "out %q err %q", r.out, r.err)
+	assert.Empty(t, r.out)
+	assert.NotContains(t, r.err, canary)
+	assert.Equal(t, 1, strings.Count(r.err, "\n"), r.err)
+	return r.err
+}
+
+func toJSON(t *testing.T, p *profile.Profile) string {
+	t.Helper()
+	data, err := json.Marshal(p)
+	require.NoError(t, err)
+	return string(data)
+}
+
+func directory(t *testing.T) (profileJSON, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	return toJSON(t, &profile.Profile{Location: profile.Location{Type: profile.LocationFilestore, Bucket: dir, Prefix: "pre"}}), dir
+}
+
+func TestOutputIsThatOfKanister(t *testing.T) {
+	for value, want := range map[string]string{
+		"V":            `###Phase-output###: {"key":"K","value":"V"}` + "\n",
+		"":             `###Phase-output###: {"key":"K","value":""}` + "\n",
+		"-5":           `###Phase-output###: {"key":"K","value":"-5"}` + "\n",
+		"two\nlines":   `###Phase-output###: {"key":"K","value":"two\nlines"}` + "\n",
+		`{"a":"ä\"b"}`: `###Phase-output###: {"key":"K","value":"{\"a\":\"ä\\\"b\"}"}` + "\n",
+	} {
+		assert.Equal(t, want, succeed(t, nil, "output", "K", value))
+	}
+}
+
+func TestOutputRefuses(t *testing.T) {
+	assert.Contains(t, fails(t, nil, "output", "back-up", "v"), "use _ instead of -")
+	assert.Contains(t, fails(t, nil, "output", "", "v"), "key is empty")
+	assert.Contains(t, fails(t, nil, "output", "k"), "got 1 arguments")
+	assert.Contains(t, fails(t, nil, "output", "k", "two", "words"), "quote a value")
+}
+
+// The commands of the blueprints people have, on a real S3 server.
+func TestTheCommandsOfBlueprints(t *testing.T) {
+	server := s3test.Start(t)
+	server.CreateBucket(t, "backups")
+	p := toJSON(t, server.Profile("backups", "prefix"))
+
+	out := succeed(t, strings.NewReader("dump"), "location", "push", "--profile", p, "--path", "/mysql/1/dump.gz", "-")
+	assert.Empty(t, out, "a push prints nothing that could be taken for data")
+	succeed(t, strings.NewReader("two"), "location", "push", "-p", p, "-s", "mysql/1/dump.gz2", "-o", "name", "-v", "info", "-")
+	assert.Equal(t, []string{"prefix/mysql/1/dump.gz", "prefix/mysql/1/dump.gz2"}, server.Objects(t, "backups"))
+
+	assert.Equal(t, "dump", succeed(t, nil, "location", "pull", "--profile", p, "--path", "mysql/1/dump.gz", "-"))
+	succeed(t, nil, "location", "delete", "--profile", p, "--path", "/mysql/1/dump.gz")
+	succeed(t, nil, "location", "delete", "--profile", p, "--path", "/mysql/1/dump.gz")
+	assert.Equal(t, []string{"prefix/mysql/1/dump.gz2"}, server.Objects(t, "backups"))
+
+	missing := fails(t, nil, "location", "pull", "--profile", p, "--path", "mysql/1/dump.gz", "-")
+	for _, part := range []string{"prefix/mysql/1/dump.gz", `"backups"`, server.Endpoint, "check the path"} {
+		assert.Contains(t, missing, part)
+	}
+	assert.NotContains(t, missing, server.SecretKey)
+}
+
+func TestFiles(t *testing.T) {
+	p, dir := directory(t)
+	source := filepath.Join(t.TempDir(), "source")
+	require.NoError(t, os.WriteFile(source, []byte("content"), 0o600))
+	succeed(t, nil, "location", "push", source, "-p", p, "-s", "a")
+	assert.FileExists(t, filepath.Join(dir, "pre", "a"))
+
+	folder := t.TempDir()
+	target := filepath.Join(folder, "target")
+	require.NoError(t, os.WriteFile(target, []byte("what was there is longer"), 0o600))
+	assert.Contains(t, fails(t, nil, "location", "pull", target, "-p", p, "-s", "missing"), "pre/missing")
+	kept, err := os.ReadFile(target)
+	require.NoError(t, err)
+	assert.Equal(t, "what was there is longer", string(kept), "a failed pull keeps the file")
+
+	succeed(t, nil, "location", "pull", target, "-p", p, "-s", "a")
+	got, err := os.ReadFile(target)
+	require.NoError(t, err)
+	assert.Equal(t, "content", string(got))
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "nothing is left beside the target")
+
+	assert.Contains(t, fails(t, nil, "location", "push", folder, "-p", p, "-s", "a"), "is a directory")
+	assert.Contains(t, fails(t, nil, "location", "pull", folder, "-p", p, "-s", "a"), "is a directory")
+	assert.Contains(t, fails(t, nil, "location", "push", folder+"/none", "-p", p, "-s", "a"), "no such file")
+	assert.Contains(t, fails(t, nil, "location", "pull", folder+"/none/x", "-p", p, "-s", "a"), "target")
+}
+
+func TestPullIntoNamedPipe(t *testing.T) {
+	p, _ := directory(t)
+	succeed(t, strings.NewReader("through a pipe"), "location", "push", "-", "-p", p, "-s", "a")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	got := make(chan []byte)
+	go func() {
+		data, _ := os.ReadFile(pipe)
+		got <- data
+	}()
+	succeed(t, nil, "location", "pull", pipe, "-p", p, "-s", "a")
+	assert.Equal(t, "through a pipe", string(<-got))
+}
+
+func TestBrokenStdinFailsAndStoresNothing(t *testing.T) {
+	p, dir := directory(t)
+	in := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("pipe broke")))
+	message := fails(t, in, "location", "push", "-", "-p", p, "-s", "a")
+	assert.Contains(t, message, "after 4 bytes: pipe broke")
+	assert.NoFileExists(t, filepath.Join(dir, "pre", "a"))
+}
+
+func TestEmptyPushWarns(t *testing.T) {
+	p, dir := directory(t)
+	r := kando(t, strings.NewReader(""), "location", "push", "-", "-p", p, "-s", "a")
+	assert.Zero(t, r.code)
+	assert.Contains(t, r.err, "empty object")
+	assert.FileExists(t, filepath.Join(dir, "pre", "a"))
+}
+
+func TestProfileFromFile(t *testing.T) {
+	p, dir := directory(t)
+	file := filepath.Join(t.TempDir(), "profile.json")
+	require.NoError(t, os.WriteFile(file, []byte("\n"+p+"\n"), 0o600))
+	succeed(t, strings.NewReader("x"), "location", "push", "-", "-p", "@"+file, "-s", "a")
+	assert.FileExists(t, filepath.Join(dir, "pre", "a"))
+	assert.Contains(t, fails(t, nil, "location", "delete", "-p", "@"+file+".none", "-s", "a"), "no such file")
+}
+
+func TestBadInput(t *testing.T) {
+	p, _ := directory(t)
+	for want, args := range map[string][]string{
+		"needs a command: location": {},
+		`no command "frobnicate"`:   {"frobnicate"},
+		`no command "copy"`:         {"location", "copy"},
+		"--profile is missing":      {"location", "delete", "-s", "a"},
+		"profile is null":           {"location", "delete", "-s", "a", "-p", "null"},
+		"syntax error at byte":      {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
+		"path is empty":             {"location", "delete", "-p", p},
+		"not supported yet":         {"location", "delete", "-p", p, "-s", "a", "-k", "{}"},
+		"a target file, or -":       {"location", "pull", "-p", p, "-s", "a"},
+		"a source file, or -":       {"location", "push", "-p", p, "-s", "a"},
+		"unknown flag: --colour":    {"location", "push", "--colour", "-p", p},
+		`--verbosity "loud"`:        {"-v", "loud", "output", "k", "v"},
+	} {
+		assert.Contains(t, fails(t, strings.NewReader(""), args...), want)
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	assert.Contains(t, succeed(t, nil, "--version"), "v1.2.3")
+	help := succeed(t, nil, "location", "push", "--help")
+	for _, flag := range []string{"--profile", "--path", "--output-name", "--verbosity"} {
+		assert.Contains(t, help, flag)
+	}
+}

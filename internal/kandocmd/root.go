@@ -1,0 +1,90 @@
+package kandocmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+// ExitFailure is the exit code of every error, as it is of Kanister's kando.
+const ExitFailure = 69
+
+// Streams are the standard streams of the process. A Read of In must return when
+// the context given to Run is done.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer
+	Err io.Writer
+}
+
+// Run runs kando with args (without the program's name) and returns its exit code.
+// An error is one line on Err, because the end of a pod's log is what a status
+// quotes.
+func Run(ctx context.Context, args []string, version string, s Streams) int {
+	root := newRoot(version, s) //nolint:contextcheck // cobra hands ctx to the command that runs
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		_, _ = fmt.Fprintf(s.Err, "Error: %v\n", err)
+		return ExitFailure
+	}
+	return 0
+}
+
+func newRoot(version string, s Streams) *cobra.Command {
+	var verbosity string
+	root := &cobra.Command{
+		Use:           "kando <command>",
+		Short:         "Move data and results out of and into a task pod",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(verbosity, s.Err)
+			cmd.SetContext(log.WithContext(cmd.Context()))
+			return err
+		},
+		// Without it a group of commands prints its help and succeeds.
+		Args: cobra.ArbitraryArgs,
+		RunE: needCommand,
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.PersistentFlags().StringVarP(&verbosity, "verbosity", "v", "warning",
+		"which messages to log on stderr: error, warning, info or debug")
+	root.AddCommand(newOutput(), newLocation())
+	return root
+}
+
+// needCommand is what runs when a command is missing or unknown.
+func needCommand(cmd *cobra.Command, args []string) error {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.Name() != "help" {
+			names = append(names, sub.Name())
+		}
+	}
+	known := strings.Join(names, ", ")
+	if len(args) == 0 {
+		return fmt.Errorf("%s needs a command: %s", cmd.CommandPath(), known)
+	}
+	return fmt.Errorf("%s has no command %q; it has: %s", cmd.CommandPath(), args[0], known)
+}
+
+// newLogger takes the level names of Kanister, which are those of logrus.
+func newLogger(verbosity string, w io.Writer) (zerolog.Logger, error) {
+	name := strings.ToLower(verbosity)
+	if name == "warning" {
+		name = zerolog.LevelWarnValue
+	}
+	level, err := zerolog.ParseLevel(name)
+	if err != nil || name == "" {
+		return zerolog.Nop(), fmt.Errorf("--verbosity %q is unknown; use error, warning, info or debug", verbosity)
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger(), nil
+}

@@ -1,0 +1,285 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/blueprint"
+	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/runner/internal/again"
+)
+
+const (
+	// heldDelay is after how long a job that another runner holds is looked at
+	// again: it keeps the job in circulation in case that runner is lost.
+	heldDelay = 3 * time.Second
+	// aheadDelay and aheadLimit: a job that the run does not know of yet.
+	aheadDelay = time.Second
+	aheadLimit = 10
+	// readLimit is after how long a job whose run cannot be read is given back:
+	// another runner may know the version that the run is written in.
+	readLimit = 30 * time.Second
+)
+
+// outcome is what became of a job, for the metric.
+type outcome string
+
+const (
+	outcomeSucceeded outcome = "succeeded"
+	outcomeFailed    outcome = "failed"
+	outcomeCancelled outcome = "cancelled"
+	outcomeStale     outcome = "stale"
+	outcomeHeld      outcome = "held"
+	outcomeLost      outcome = "lost"
+	outcomeReturned  outcome = "returned"
+	outcomeMalformed outcome = "malformed"
+)
+
+// task is one job that this runner holds.
+type task struct {
+	runner *Runner
+	msg    jetstream.Msg
+	job    *event.Job
+	trace  string
+	log    zerolog.Logger
+	leases *stream.Leases
+	claim  *claim
+	active *activeCall
+}
+
+// handle works on one job; ctx outlives the runner's own by the time of a
+// shutdown.
+func (r *Runner) handle(ctx context.Context, msg jetstream.Msg) {
+	began := r.clock.Now()
+	job, trace, err := stream.DecodeJob(msg)
+	if err != nil {
+		r.log.Error().Err(err).Str("subject", msg.Subject()).Msg("dropping a job that cannot be read; is the dispatcher of another version?")
+		r.settle(msg.TermWithReason("cannot be read"))
+		r.metrics.jobs.WithLabelValues("", string(outcomeMalformed)).Inc()
+		return
+	}
+	t := &task{runner: r, msg: msg, job: job, trace: trace, log: r.logFor(job, trace)}
+	function := r.functionLabel(job)
+	result := t.handle(ctx)
+	r.metrics.jobs.WithLabelValues(function, string(result)).Inc()
+	switch result {
+	case outcomeSucceeded, outcomeFailed, outcomeCancelled:
+		took := r.clock.Since(began)
+		r.metrics.duration.WithLabelValues(function).Observe(took.Seconds())
+		t.log.Info().Str("outcome", string(result)).Dur("took", took).Msg("phase ended")
+	case outcomeStale, outcomeHeld, outcomeLost, outcomeReturned, outcomeMalformed:
+		t.log.Debug().Str("outcome", string(result)).Msg("job not done here")
+	}
+}
+
+func (t *task) handle(ctx context.Context) outcome {
+	r := t.runner
+	stop := r.keepAlive(t.msg, t.log)
+	defer stop()
+	var err error
+	if t.leases, err = stream.NewLeases(ctx, r.js); err == nil {
+		t.claim, err = r.claim(ctx, t.leases, t.job.Key, t.log)
+	}
+	if err != nil {
+		if !errors.Is(err, stream.ErrHeld) {
+			t.log.Warn().Err(err).Msg("cannot claim the job; giving it back")
+		}
+		r.settle(t.msg.NakWithDelay(heldDelay))
+		return outcomeHeld
+	}
+	result := t.work()
+	t.claim.end()
+	switch result {
+	case outcomeSucceeded, outcomeFailed, outcomeCancelled, outcomeStale:
+		r.settle(t.msg.Ack())
+		t.release(ctx)
+	case outcomeReturned: // the next runner must find the claim free
+		t.release(ctx)
+		r.settle(t.msg.Nak())
+	case outcomeLost, outcomeHeld, outcomeMalformed:
+		r.settle(t.msg.NakWithDelay(heldDelay))
+	}
+	return result
+}
+
+// release gives the claim up, also while the runner shuts down.
+func (t *task) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := t.claim.lease.Release(ctx); err != nil {
+		t.log.Warn().Err(err).Msg("cannot release the claim; it will run out")
+	}
+}
+
+// work does the phase, if it is still to be done, reports, and cleans up.
+func (t *task) work() outcome {
+	r, held := t.runner, t.claim.held
+	call, stop := context.WithCancelCause(held)
+	defer stop(nil)
+	// Registered before the run is read: a cancel is written to the run first,
+	// so it is seen in one of the two places.
+	t.active = r.active.add(t.job.Key, stop)
+	defer r.active.remove(t.active)
+
+	run, standing, err := t.standing(call)
+	switch {
+	case err != nil:
+		return t.leave()
+	case standing == standingAhead && t.deliveries() < aheadLimit:
+		return t.later()
+	case standing != standingCurrent:
+		t.cleanUp(held)
+		return outcomeStale
+	}
+	if run.Cancel != nil && t.job.Key.Kind == event.KindCore {
+		stop(errCancelled)
+	}
+	return t.finish(held, t.perform(call, run))
+}
+
+// finish makes sure that what was found is told, then takes the pods away.
+func (t *task) finish(held context.Context, e ending) outcome {
+	if t.claim.lost() {
+		t.runner.pods.Leave(t.job.Key)
+		return outcomeLost
+	}
+	if e.kind == endingLeft {
+		return t.leave()
+	}
+	report, err := t.reportOf(held, e)
+	if err == nil {
+		err = t.publish(held, report)
+	}
+	if err != nil {
+		return t.leave()
+	}
+	t.cleanUp(held)
+	switch e.kind {
+	case endingSucceeded:
+		return outcomeSucceeded
+	case endingCancelled:
+		return outcomeCancelled
+	case endingFailed, endingLeft:
+	}
+	return outcomeFailed
+}
+
+// leave stops without a report and leaves the pods to whoever claims next.
+func (t *task) leave() outcome {
+	t.runner.pods.Leave(t.job.Key)
+	if t.claim.lost() {
+		return outcomeLost
+	}
+	return outcomeReturned
+}
+
+// later gives the job back for a moment: its state is not written yet.
+func (t *task) later() outcome {
+	t.log.Debug().Msg("the run does not know of this attempt yet")
+	_ = again.Sleep(t.claim.held, t.runner.clock, aheadDelay) //nolint:errcheck // given back either way
+	return outcomeReturned
+}
+
+// standing reads the run until it is known how the attempt stands.
+func (t *task) standing(ctx context.Context) (*event.Run, standing, error) {
+	var run *event.Run
+	err := again.Do(ctx, again.Policy{
+		Clock: t.runner.clock, Limit: readLimit,
+		If:     func(err error) bool { return !errors.Is(err, stream.ErrNotFound) },
+		Failed: func(err error) { t.log.Warn().Err(err).Msg("cannot read the run; trying again") },
+	}, func(ctx context.Context) (err error) {
+		run, _, err = t.runner.runs.Get(ctx, t.job.Key.Namespace, t.job.Key.UID)
+		return err //nolint:wrapcheck // says what it is
+	})
+	if errors.Is(err, stream.ErrNotFound) {
+		return nil, standingOver, nil
+	}
+	if err != nil {
+		return nil, standingAhead, err
+	}
+	return run, standingOf(run, t.job.Key), nil
+}
+
+// cleanUp deletes the attempt's pods. What fails here is swept later.
+func (t *task) cleanUp(ctx context.Context) {
+	if err := t.runner.pods.Cleanup(ctx, t.job.Key); err != nil {
+		t.log.Warn().Err(err).Msg("cannot delete the phase's pods now; they will be swept")
+		t.runner.pods.Leave(t.job.Key)
+	}
+}
+
+// insist repeats something that must not fail while ctx lives.
+func (t *task) insist(ctx context.Context, what string, f func(context.Context) error) error {
+	return t.insistUnless(ctx, what, nil, f)
+}
+
+// insistUnless is insist where one error, if not nil, is an answer.
+func (t *task) insistUnless(ctx context.Context, what string, answer error, f func(context.Context) error) error {
+	return again.Do(ctx, again.Policy{
+		Clock:  t.runner.clock,
+		If:     func(err error) bool { return answer == nil || !errors.Is(err, answer) },
+		Failed: func(err error) { t.log.Warn().Err(err).Msg("cannot " + what + "; trying again") },
+	}, f)
+}
+
+func (t *task) deliveries() uint64 {
+	meta, err := t.msg.Metadata()
+	if err != nil {
+		return aheadLimit
+	}
+	return meta.NumDelivered
+}
+
+// settle logs what became of an acknowledgement. One that is lost leads to a
+// redelivery, which finds the attempt ended.
+func (r *Runner) settle(err error) {
+	if err != nil {
+		r.log.Debug().Err(err).Msg("acknowledge a job")
+	}
+}
+
+func (r *Runner) logFor(job *event.Job, trace string) zerolog.Logger {
+	with := r.log.With().
+		Str("actionSet", job.Key.Namespace+"/"+job.ActionSet).Str("uid", job.Key.UID).
+		Int("action", job.Key.Action).Str("phase", phaseLabel(job)).Str("func", job.Func).Int("attempt", job.Key.Attempt)
+	if trace != "" {
+		with = with.Str("traceparent", trace)
+	}
+	return with.Logger()
+}
+
+func phaseLabel(job *event.Job) string {
+	if job.PhaseName != "" {
+		return job.PhaseName
+	}
+	return fmt.Sprintf("%s-%d", job.Key.Kind, job.Key.Phase)
+}
+
+func (r *Runner) functionLabel(job *event.Job) string {
+	if _, known := blueprint.Lookup(job.Func); known {
+		return job.Func
+	}
+	if job.Key.Kind == event.KindRender {
+		return string(event.KindRender)
+	}
+	return "unknown"
+}
+
+// logLabels are the labels of the ActionSet that go to every line, whole, as in
+// Kanister.
+func logLabels(log zerolog.Logger, labels map[string]string) zerolog.Logger {
+	with := log.With()
+	for name, value := range labels {
+		if strings.HasPrefix(name, "kanister.io/") {
+			with = with.Str(name, value)
+		}
+	}
+	return with.Logger()
+}

@@ -1,0 +1,104 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+	"k8s.io/utils/clock"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/runner/function"
+	"github.com/salvor-io/salvor/runner/pods"
+)
+
+// Deps are what a Runner is made from.
+type Deps struct {
+	JS      jetstream.JetStream
+	Clients *kube.Clients
+	Clock   clock.WithTicker
+	Log     zerolog.Logger
+	Metrics prometheus.Registerer
+	// Functions that phases may call. Nil means Functions().
+	Functions function.Registry
+}
+
+// Options say how much and how long.
+type Options struct {
+	// Pool that jobs are taken from. Default event.DefaultPool.
+	Pool string
+	// Slots is how many jobs are worked on at once. A slot costs a goroutine and
+	// a log stream, not a worker's CPU. Default 32.
+	Slots int
+	// Name of this runner, the same after a restart (a StatefulSet's pod name),
+	// so that it may take up at once what it held before. Required.
+	Name string
+	// ClaimTTL is how long a job stays claimed by a runner that is gone. Whole
+	// seconds, at least 3 s. Default 15 s.
+	ClaimTTL time.Duration
+	// AckWait is how long the queue waits for a sign of life before it gives the
+	// job to another runner. All runners of a pool must have the same. Default
+	// 10 s.
+	AckWait time.Duration
+	// SweepEvery is how often leftover pods are looked for. Default 5 min.
+	SweepEvery time.Duration
+	// Pods are the options of the pod side.
+	Pods pods.Options
+}
+
+// shutdown bounds: functions that may run once get grace, everything gets hard,
+// and Run returns after last at the latest.
+const (
+	shutdownGrace = 6 * time.Second
+	shutdownHard  = 8 * time.Second
+	shutdownLast  = 9500 * time.Millisecond
+)
+
+// DefaultOptions returns the defaults.
+func DefaultOptions() Options {
+	return Options{
+		Pool:       event.DefaultPool,
+		Slots:      32,
+		ClaimTTL:   15 * time.Second,
+		AckWait:    10 * time.Second,
+		SweepEvery: 5 * time.Minute,
+		Pods:       pods.DefaultOptions(),
+	}
+}
+
+// BindFlags adds the options' flags, with the present values as defaults.
+func (o *Options) BindFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.Pool, "runner-pool", o.Pool, "pool that this runner takes jobs from")
+	fs.IntVar(&o.Slots, "runner-slots", o.Slots, "how many jobs this runner works on at once")
+	fs.StringVar(&o.Name, "runner-name", o.Name, "name of this runner, the same after a restart; empty means the host's name")
+	fs.DurationVar(&o.ClaimTTL, "runner-claim-ttl", o.ClaimTTL, "how long a job stays claimed by a runner that is gone, in whole seconds")
+	fs.DurationVar(&o.AckWait, "runner-ack-wait", o.AckWait, "how long the queue waits for a sign of life of a job's runner; the same for all runners of a pool")
+	o.Pods.BindFlags(fs)
+}
+
+// Validate checks the options.
+func (o *Options) Validate() error {
+	switch {
+	case o.Pool == "":
+		return errors.New("--runner-pool is empty; name a pool, such as " + event.DefaultPool)
+	case o.Slots < 1:
+		return fmt.Errorf("--runner-slots is %d; it must be at least 1", o.Slots)
+	case o.Name == "":
+		return errors.New("the runner has no name; pass --runner-name, the same after each restart")
+	case o.ClaimTTL < 3*time.Second || o.ClaimTTL%time.Second != 0:
+		return fmt.Errorf("--runner-claim-ttl is %s; it must be whole seconds, at least 3s", o.ClaimTTL)
+	case o.AckWait < time.Second:
+		return fmt.Errorf("--runner-ack-wait is %s; it must be at least 1s", o.AckWait)
+	case o.SweepEvery <= 0:
+		return fmt.Errorf("SweepEvery is %s; it must be more than 0", o.SweepEvery)
+	}
+	if err := o.Pods.Validate(); err != nil {
+		return fmt.Errorf("pods: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+// Package pods runs the pods of phases: it makes them, adopts them, follows
+// them to their end and takes them away. It implements function.PodRunner.
+//
+//	identity   a pod says by its labels which attempt of which phase it does
+//	build      call + namespace + overrides → pod                       (pure)
+//	outcome    pod + time → wait, running, ended, failed and why        (pure)
+//	watch      one informer for every pod of every phase, fanned out by name
+//	log        one container's log from the start, however often it is cut
+//	run        the thin loop around them
+//	cleanup    deletes the pods of an attempt; sweeps what nobody waits for
+//
+// # One effect
+//
+// The name of a pod is made from its key, so making it twice meets
+// AlreadyExists, which means adopt: follow it and read its log from the start.
+// Run therefore never deletes: a runner that died between deleting the pod and
+// reporting would make the next one run the command again. The caller calls
+// Cleanup once the report is stored; a pod that is left over because the runner
+// died just there is known to have ended by the run's state, and is swept.
+//
+// # Waiting
+//
+// Nothing is polled. Every pod carries the label salvor.io/run, one informer
+// watches them all, and whoever follows a pod is woken by its name. Time limits
+// are timers beside that.
+//
+// # The log
+//
+// A log stream can be cut at any byte: the kubelet closes it after four hours,
+// API servers restart. What a phase publishes is last-wins by key, so the log is
+// simply read again from the start: whole lines only, into the same parser,
+// lines that were passed to the logger before are not passed again. When the
+// container has ended the log is read once more to its end without following,
+// because the end of a followed stream does not tell whether it was cut. A log
+// that the kubelet rotated in between is read from where it still stands.
+package pods

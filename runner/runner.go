@@ -1,0 +1,177 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/lru"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/runner/function"
+	"github.com/salvor-io/salvor/runner/internal/again"
+	"github.com/salvor-io/salvor/runner/pods"
+)
+
+// podSide is package pods as the core uses it.
+type podSide interface {
+	function.PodRunner
+	Serve(ctx context.Context) error
+	Ready() error
+	Pods(k event.Key) []string
+	Cleanup(ctx context.Context, k event.Key) error
+	Leave(k event.Key)
+	Sweep(ctx context.Context, ended pods.Ended) (int, error)
+}
+
+// cachedBlueprints is how many decoded blueprints are kept. A fleet uses few.
+const cachedBlueprints = 64
+
+// Runner works on jobs.
+type Runner struct {
+	js        jetstream.JetStream
+	clients   *kube.Clients
+	clock     clock.WithTicker
+	log       zerolog.Logger
+	options   Options
+	functions function.Registry
+	metrics   *metrics
+	holder    stream.Holder
+
+	runs       *stream.Runs
+	jobs       *stream.Jobs
+	reports    *stream.Reports
+	blobs      *stream.Blobs
+	pods       podSide
+	blueprints *lru.Cache
+
+	slots  chan struct{}
+	active active
+	taking atomic.Bool
+}
+
+// New returns a Runner. It opens nothing before Run.
+func New(d Deps, o Options) (*Runner, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("runner: %w", err)
+	}
+	m, err := newMetrics(d.Metrics, o.Slots)
+	if err != nil {
+		return nil, err
+	}
+	log := d.Log.With().Str("role", "runner").Logger()
+	podSide, err := pods.New(pods.Deps{Client: d.Clients.Kube, Clock: d.Clock, Log: log}, o.Pods)
+	if err != nil {
+		return nil, fmt.Errorf("runner: %w", err)
+	}
+	functions := d.Functions
+	if functions == nil {
+		functions = Functions()
+	}
+	return &Runner{
+		js: d.JS, clients: d.Clients, clock: d.Clock, log: log, options: o, functions: functions, metrics: m,
+		holder:     stream.Holder{Name: o.Name, Incarnation: string(uuid.NewUUID())},
+		runs:       stream.NewRuns(d.JS, event.SourceRunner),
+		jobs:       stream.NewJobs(d.JS, d.Clock),
+		reports:    stream.NewReports(d.JS, event.SourceRunner),
+		blobs:      stream.NewBlobs(d.JS),
+		pods:       podSide,
+		blueprints: lru.New(cachedBlueprints),
+		slots:      make(chan struct{}, o.Slots),
+		active:     active{calls: map[*activeCall]struct{}{}},
+	}, nil
+}
+
+// Ready returns nil while jobs are taken.
+func (r *Runner) Ready() error {
+	if err := r.pods.Ready(); err != nil {
+		return fmt.Errorf("runner: %w", err)
+	}
+	if !r.taking.Load() {
+		return errors.New("runner: no jobs are taken yet; check that the NATS server is reachable")
+	}
+	return nil
+}
+
+// Run takes jobs until ctx ends. It then gives back what it works on, within ten
+// seconds, and returns when everything it started has ended.
+func (r *Runner) Run(ctx context.Context) error {
+	// What is being worked on outlives ctx by the time of a shutdown.
+	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	var background, working sync.WaitGroup
+	defer background.Wait()
+	defer end(errShutdown)
+	background.Go(func() {
+		if err := r.pods.Serve(base); err != nil {
+			r.log.Error().Err(err).Msg("watch of pods")
+		}
+	})
+	background.Go(func() { r.watchCancels(ctx) })
+	background.Go(func() { r.sweep(ctx) })
+
+	r.log.Info().Str("name", r.options.Name).Str("pool", r.options.Pool).Int("slots", r.options.Slots).Msg("taking jobs")
+	r.take(ctx, func(msg jetstream.Msg) {
+		working.Go(func() {
+			defer r.freeSlot()
+			r.handle(base, msg)
+		})
+	})
+	r.taking.Store(false)
+	return r.drain(&working, end)
+}
+
+// drain gives back what is worked on and waits for it.
+func (r *Runner) drain(working *sync.WaitGroup, end context.CancelCauseFunc) error {
+	done := make(chan struct{})
+	go func() { // ends when the jobs have
+		working.Wait()
+		close(done)
+	}()
+	start := r.clock.Now()
+	r.active.drain()
+	steps := []struct {
+		after func()
+		limit clock.Timer
+	}{
+		{r.active.stopAll, r.clock.NewTimer(shutdownGrace)},
+		{func() { end(errShutdown) }, r.clock.NewTimer(shutdownHard)},
+		{func() {}, r.clock.NewTimer(shutdownLast)},
+	}
+	for _, step := range steps {
+		defer step.limit.Stop()
+	}
+	for _, step := range steps {
+		select {
+		case <-done:
+			r.log.Info().Dur("took", r.clock.Since(start)).Msg("stopped; running pods are left to other runners")
+			return nil
+		case <-step.limit.C():
+			step.after()
+		}
+	}
+	return fmt.Errorf("runner: %d jobs did not stop within %s: %v", r.active.count(), shutdownLast, r.active.keys())
+}
+
+// watchCancels stops the calls of cancelled runs until ctx ends.
+func (r *Runner) watchCancels(ctx context.Context) {
+	_ = again.Do(ctx, again.Policy{Clock: r.clock, If: func(error) bool { return ctx.Err() == nil }, Failed: func(err error) { //nolint:errcheck // it ends with ctx
+		r.log.Warn().Err(err).Msg("watch of cancelled runs; trying again")
+	}}, func(ctx context.Context) error {
+		leases, err := stream.NewLeases(ctx, r.js)
+		if err != nil {
+			return err //nolint:wrapcheck // says what it is
+		}
+		if err := leases.WatchCancels(ctx, r.active.cancel); err != nil {
+			return err //nolint:wrapcheck // says what it is
+		}
+		return ctx.Err() //nolint:wrapcheck // the caller's own end
+	})
+}
