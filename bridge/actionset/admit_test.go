@@ -56,6 +56,30 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestRecoverable(t *testing.T) {
+	now := time.Date(2026, 1, 9, 0, 0, 0, 0, time.UTC)
+	wrote := func(ago time.Duration) *kanister.ActionSet {
+		return anActionSet(kanister.StateRunning, func(as *kanister.ActionSet) {
+			owned(as)
+			as.ManagedFields[1].Time = &metav1.Time{Time: now.Add(-ago)}
+		})
+	}
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		as    *kanister.ActionSet
+		since time.Time
+		want  bool
+	}{
+		"the store is new":                   {wrote(8 * day), now.Add(-time.Minute), true},
+		"the end of the store was lost":      {wrote(time.Hour), now.Add(-90 * day), true},
+		"the record was cleared away":        {wrote(8 * day), now.Add(-90 * day), false},
+		"nobody knows when it was written":   {anActionSet(kanister.StateRunning, owned), now.Add(-90 * day), true},
+		"another's write says nothing of it": {anActionSet(kanister.StateRunning, nil), now.Add(-90 * day), true},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, recoverable(c.as, c.since, now)) })
+	}
+}
+
 func TestCheckNamesTheField(t *testing.T) {
 	second := func(change func(a *kanister.ActionSpec)) *kanister.ActionSet {
 		return anActionSet("", func(as *kanister.ActionSet) {
