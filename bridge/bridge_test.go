@@ -45,7 +45,9 @@ type world struct {
 	counts  *counter
 	bridge  *bridge.Bridge
 	options bridge.Options
-	stop    func()
+	// user the bridge acts as; empty is the administrator.
+	user string
+	stop func()
 }
 
 func newWorld(t *testing.T, change func(o *bridge.Options)) *world {
@@ -73,6 +75,9 @@ func newWorldOn(t *testing.T, api *kubetest.Server, change func(o *bridge.Option
 func (w *world) start() *world {
 	w.t.Helper()
 	config := w.api.Config()
+	if w.user != "" {
+		config = w.api.ConfigAs(w.user)
+	}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { w.counts.next = next; return w.counts })
 	clients, err := kube.New(config)
 	require.NoError(w.t, err)
@@ -311,6 +316,7 @@ func TestRestartMakesUp(t *testing.T) {
 	w.advance(finished, begin)
 	w.status(deleted, kanister.StateRunning)
 	w.status(finished, kanister.StateRunning)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Len(c, w.reasons(finished), 1) }, patience, tick)
 	w.stop()
 
 	require.NoError(t, w.clients.ActionSets(w.namespace).Delete(t.Context(), deleted.Name, metav1.DeleteOptions{}))

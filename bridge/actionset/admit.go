@@ -41,6 +41,28 @@ func judge(as *kanister.ActionSet) verdict {
 	return foreign
 }
 
+// recoverWithin is how long after our last write of its status a run without a
+// record counts as lost. It is shorter than the time for which records of runs
+// that ended are kept (7 days by default), so that no run is done twice because
+// its record was cleared away while nobody could write its end.
+const recoverWithin = 24 * time.Hour
+
+// recoverable reports whether the missing record of the ActionSet's run was lost
+// and not cleared away: the store is newer than our last write, or that write was
+// a short while ago.
+func recoverable(as *kanister.ActionSet, storeSince, now time.Time) bool {
+	for i := range as.ManagedFields {
+		wrote := as.ManagedFields[i].Time
+		if as.ManagedFields[i].Manager != status.FieldManager || wrote == nil {
+			continue
+		}
+		if !storeSince.After(wrote.Time) && now.Sub(wrote.Time) > recoverWithin {
+			return false
+		}
+	}
+	return true
+}
+
 // check names the first field for which the ActionSet can never run, or returns
 // nil. The CRD refuses some of it; a CRD from elsewhere refuses none.
 func check(as *kanister.ActionSet) *event.Failure {

@@ -15,8 +15,11 @@
 // # Which ActionSets become runs
 //
 //	no state             it is new: a run is created
-//	a state, ours        its run is created if it is not there (the stream's
-//	                     store was lost); same identity, so pods are adopted
+//	a state, ours        its run is created if it is not there because the
+//	                     stream's store was lost; same identity, so pods are
+//	                     adopted. If the record was cleared away (it ended days
+//	                     ago and nobody could write that), it is failed instead:
+//	                     a restore is not done again a week later
 //	a state, not ours    another engine (Kanister) started it and may still be at
 //	                     work, so it is left alone; delete it and create it again
 //	                     to have Salvor run it

@@ -204,6 +204,11 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		in.reject(as, why)
 		return nil
 	}
+	if state(as) != "" {
+		if done, err := in.settled(ctx, as); done || err != nil {
+			return err
+		}
+	}
 	run := newRun(as, now)
 	revision, err := in.Runs.Create(ctx, run)
 	switch {
@@ -216,12 +221,7 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		}
 		return nil
 	case errors.Is(err, stream.ErrExists):
-		found, revision, err := in.Runs.Get(ctx, ref.Namespace, ref.UID)
-		if err != nil {
-			return fmt.Errorf("read the run that exists already: %w", err)
-		}
-		in.Projection.Again(stream.RunUpdate{Run: found, Revision: revision})
-		return nil
+		return in.again(ctx, ref)
 	case tooLarge(err):
 		in.reject(as, &event.Failure{
 			Reason:  event.ReasonInvalid,
@@ -230,6 +230,38 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		return nil
 	}
 	return err //nolint:wrapcheck // it says all
+}
+
+// again projects the run that is there.
+func (in *Intake) again(ctx context.Context, ref status.Ref) error {
+	found, revision, err := in.Runs.Get(ctx, ref.Namespace, ref.UID)
+	if err != nil {
+		return fmt.Errorf("read the run that exists already: %w", err)
+	}
+	in.Projection.Again(stream.RunUpdate{Run: found, Revision: revision})
+	return nil
+}
+
+// settled deals with an ActionSet that was a run before. It is false when the
+// run's record was lost and may be made anew.
+func (in *Intake) settled(ctx context.Context, as *kanister.ActionSet) (bool, error) {
+	err := in.again(ctx, refOf(as))
+	if !errors.Is(err, stream.ErrNotFound) {
+		return true, err
+	}
+	since, err := in.Runs.Since(ctx)
+	if err != nil {
+		return false, err //nolint:wrapcheck // it says all
+	}
+	if recoverable(as, since, in.Clock.Now()) {
+		return false, nil
+	}
+	in.reject(as, &event.Failure{
+		Reason: event.ReasonInternal,
+		Message: "the record of this run was removed before its end was written here, so its outcome is not known; " +
+			"look at what it left behind, and create the ActionSet again if it is still wanted",
+	})
+	return true, nil
 }
 
 // reject writes the end of an ActionSet that never becomes a run.

@@ -3,6 +3,7 @@ package ingress
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	ceevent "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/cloudevents/sdk-go/v2/types"
 )
 
 // BadEventError says what is wrong with a request's events.
@@ -163,7 +165,12 @@ func checkMember(name string, value json.RawMessage) error {
 		if json.Unmarshal(value, &text) != nil {
 			return bad(name, "is not a string")
 		}
-		return nil
+		if name == "data_base64" {
+			if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+				return bad(name, "is not base64")
+			}
+		}
+		return checkTime(name, text)
 	}
 	if !validName(name) {
 		return badName(name)
@@ -175,6 +182,17 @@ func checkMember(name string, value json.RawMessage) error {
 	)
 	if json.Unmarshal(value, &text) != nil && json.Unmarshal(value, &number) != nil && json.Unmarshal(value, &boolean) != nil {
 		return bad(name, "is not a string, a boolean or an integer of 32 bits; nothing else may be an extension attribute")
+	}
+	return nil
+}
+
+// checkTime names the attribute, which the SDK's decoder does not.
+func checkTime(name, value string) error {
+	if name != "time" {
+		return nil
+	}
+	if _, err := types.ParseTime(value); err != nil {
+		return bad(name, "%q is not a time such as 2026-01-02T03:04:05Z", value)
 	}
 	return nil
 }
@@ -195,7 +213,11 @@ func decodeBinary(ctx context.Context, header http.Header, body []byte) (cloudev
 		case len(values) != 1:
 			return cloudevents.Event{}, bad(name, "the header %s is given %d times", strings.ToLower(key), len(values))
 		}
-		attributes[key] = []string{unescape(values[0])}
+		value := unescape(values[0])
+		if err := checkTime(name, value); err != nil {
+			return cloudevents.Event{}, err
+		}
+		attributes[key] = []string{value}
 	}
 	if len(attributes) == 0 {
 		return cloudevents.Event{}, bad("", "this is not a CloudEvent: it has neither ce- headers (binary mode) "+

@@ -29,6 +29,6 @@
 //
 // Kubernetes Events are made from the difference between the status that was on
 // the ActionSet and the one just written. The API server's own record so decides
-// what is new, and a restart repeats nothing. A crash between the write and the
-// Event loses the Event.
+// what is new, and a restart repeats nothing. A stop or crash between the
+// write and the Event loses the Event.
 package status
