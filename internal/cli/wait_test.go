@@ -184,7 +184,7 @@ func TestWaitWithoutAServer(t *testing.T) {
 	s.config = strings.Replace(s.config, "kubeconfig", "nothing-there", 1)
 	got := s.run("wait", "b")
 	assert.Equal(t, 1, got.code)
-	assert.Contains(t, got.err, "read the kubeconfig")
+	assert.Contains(t, got.err, "nothing-there: no such file or directory")
 }
 
 func TestCreateAndWait(t *testing.T) {
