@@ -45,7 +45,7 @@ func TestHelper(t *testing.T) {
 	role := serve.Constructor{Name: "runner", New: func(context.Context, serve.Deps) (serve.Role, error) {
 		return testRole{stubborn: temper == "stubborn"}, nil
 	}}
-	os.Exit(run([]string{"salvor", "serve", "--data-dir", t.TempDir(), "--probe-listen", "127.0.0.1:0", "--shutdown-grace", "1h"}, []serve.Constructor{role}))
+	os.Exit(run([]string{"salvor", "serve", "--data-dir", t.TempDir(), "--probe-listen", "127.0.0.1:0", "--shutdown-grace", "1h"}, []serve.Constructor{role})) //nolint:revive // it is the program
 }
 
 // program starts the helper and returns it with its lines.
@@ -53,7 +53,7 @@ func program(t *testing.T, temper string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a bound for a program that hangs
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestHelper$") //nolint:gosec // this binary
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestHelper$")
 	cmd.Env = append(os.Environ(), helper+"="+temper)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

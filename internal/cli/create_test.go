@@ -3,7 +3,6 @@ package cli_test
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +76,7 @@ func TestCreateActionSetAndContinueIt(t *testing.T) {
 	got := s.run("create", "actionset", "-a", "backup", "-b", "postgres", "-t", s.namespace+"/pg", "-p", "s3", "-o", "keep=7,tables=a,b", "--labels", "team=db")
 	require.Zero(t, got.code, got.err)
 	as := s.only()
-	assert.Regexp(t, regexp.MustCompile(`^backup-[a-z0-9]{5}$`), as.Name)
+	assert.Regexp(t, `^backup-[a-z0-9]{5}$`, as.Name)
 	assert.Equal(t, "actionset "+as.Name+" created\n", got.out)
 	assert.Equal(t, map[string]string{"team": "db"}, as.Labels)
 	object := kanister.ObjectReference{Kind: "statefulset", Namespace: s.namespace, Name: "pg"}
@@ -96,7 +95,7 @@ func TestCreateActionSetAndContinueIt(t *testing.T) {
 	got = s.run("create", "actionset", "--action", "restore", "--from", as.Name, "--quiet", "-o", "keep=9")
 	require.Zero(t, got.code, got.err)
 	name := strings.TrimSpace(got.out)
-	assert.Regexp(t, regexp.MustCompile(`^restore-`+as.Name+`-[a-z0-9]{5}$`), name)
+	assert.Regexp(t, `^restore-`+as.Name+`-[a-z0-9]{5}$`, name)
 	child, err := s.clients.ActionSets(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, []kanister.ActionSpec{{
@@ -223,7 +222,7 @@ func TestCreateProfile(t *testing.T) {
 	secret, err := s.clients.Kube.CoreV1().Secrets(s.namespace).Get(t.Context(), p.Credential.KeyPair.Secret.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "secret '"+secret.Name+"' created\nprofile 'minio' created\n", got.out)
-	assert.Regexp(t, regexp.MustCompile(`^s3-secret-[a-z0-9]{6}$`), secret.Name)
+	assert.Regexp(t, `^s3-secret-[a-z0-9]{6}$`, secret.Name)
 	assert.Equal(t, map[string][]byte{"aws_access_key_id": []byte("AKIA"), "aws_secret_access_key": []byte("s3cr3t")}, secret.Data)
 	assert.Equal(t, "aws_access_key_id", p.Credential.KeyPair.IDField)
 	assert.Equal(t, "aws_secret_access_key", p.Credential.KeyPair.SecretField)
@@ -254,19 +253,23 @@ func TestProfilesOfOtherProviders(t *testing.T) {
 		data       map[string]string
 	}{
 		"s3 with a role": {
-			[]string{"s3compliant", "-a", "id", "-s", "se", "-R", "arn:aws:iam::1:role/x"}, "secrets.kanister.io/aws", "secret",
+			[]string{"s3compliant", "-a", "id", "-s", "se", "-R", "arn:aws:iam::1:role/x"},
+			"secrets.kanister.io/aws", "secret",
 			map[string]string{"aws_access_key_id": "id", "aws_secret_access_key": "se", "role": "arn:aws:iam::1:role/x"},
 		},
 		"gcp": {
-			[]string{"gcp", "-a", "project", "-s", key}, "Opaque", "keyPair",
+			[]string{"gcp", "-a", "project", "-s", key},
+			"Opaque", "keyPair",
 			map[string]string{"gcp_project_id": "project", "gcp_service_key": `{"type":"service_account"}`},
 		},
 		"azure": {
-			[]string{"azure", "-a", "account", "-s", "key"}, "Opaque", "keyPair",
+			[]string{"azure", "-a", "account", "-s", "key"},
+			"Opaque", "keyPair",
 			map[string]string{"azure_storage_account_id": "account", "azure_storage_key": "key"},
 		},
 		"azure in another cloud": {
-			[]string{"azure", "-a", "account", "-s", "key", "--storage-env", "AzureUSGovernmentCloud"}, "secrets.kanister.io/azure", "secret",
+			[]string{"azure", "-a", "account", "-s", "key", "--storage-env", "AzureUSGovernmentCloud"},
+			"secrets.kanister.io/azure", "secret",
 			map[string]string{"azure_storage_account_id": "account", "azure_storage_key": "key", "azure_storage_environment": "AzureUSGovernmentCloud"},
 		},
 	} {
