@@ -17,28 +17,42 @@ import (
 
 	"github.com/salvor-io/salvor/internal/cli"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/cli/serve"
 	"github.com/salvor-io/salvor/internal/version"
 )
 
 func main() {
-	os.Exit(run())
+	os.Exit(run(os.Args, roles()))
 }
 
-func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+func run(args []string, roles []serve.Constructor) int {
+	ctx, stop := untilSignal(context.Background())
 	defer stop()
-	// After the first signal the default holds again: the second one kills.
-	context.AfterFunc(ctx, stop)
 
 	// What client-go logs is noise to a person; serve leads it to its own log.
 	klog.SetLogger(logr.Discard())
 	a := &app.App{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Clock: clock.RealClock{}, Getenv: os.Getenv}
 	return cli.Run(ctx, a, cli.Program{
-		Name:    strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"),
+		Name:    strings.TrimSuffix(filepath.Base(args[0]), ".exe"),
 		Version: version.String(),
-		Roles:   roles(),
+		Roles:   roles,
 		Logging: func(log zerolog.Logger) {
 			klog.SetLogger(logr.FromSlogHandler(zerolog.NewSlogHandler(log.With().Str("from", "client-go").Logger())))
 		},
-	}, os.Args[1:])
+	}, args[1:])
+}
+
+// untilSignal returns a context that ends with the first signal. A second one
+// ends the process at once.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	go func() { // ends with the process
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(app.ExitError) //nolint:revive // what a second signal is for
+	}()
+	return ctx, cancel
 }

@@ -37,7 +37,7 @@ type Program struct {
 // Run runs one command line and returns the exit code. An error is one sentence
 // on a.Err.
 func Run(ctx context.Context, a *app.App, p Program, args []string) int {
-	root, err := New(a, p)
+	root, err := New(a, p) //nolint:contextcheck // commands take the context that they are executed with
 	if err == nil {
 		root.SetArgs(args)
 		err = root.ExecuteContext(ctx)

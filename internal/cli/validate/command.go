@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
@@ -115,10 +116,21 @@ func (o *options) read(kind string, object any, get func() error) error {
 	if meta.Kind != kind || meta.APIVersion != kanister.GroupVersion.String() {
 		return fmt.Errorf("%s holds apiVersion %q, kind %q; want %s, %s", o.file, meta.APIVersion, meta.Kind, kanister.GroupVersion, kind)
 	}
-	if err := yaml.UnmarshalStrict(data, object); err != nil {
+	if err := decode(data, object); err != nil {
 		return fmt.Errorf("%s: %w", o.file, err)
 	}
 	return nil
+}
+
+// decode is as strict as the API server with fieldValidation=Strict, and names
+// fields by their whole path.
+func decode(data []byte, object any) error {
+	text, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return err //nolint:wrapcheck // read names the file
+	}
+	unknown, err := kjson.UnmarshalStrict(text, object)
+	return errors.Join(append(unknown, err)...)
 }
 
 func (o *options) verdict(what string, problems []string) error {
