@@ -1,5 +1,3 @@
-//go:build roles
-
 package main
 
 import (
