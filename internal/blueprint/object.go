@@ -79,6 +79,15 @@ func (r *resolver) particulars(ctx context.Context, field string, t target, foun
 	return err
 }
 
+// ResourceOf finds the resource that an action's object is of, the way Resolve
+// does; field names the reference in messages. An object of a kind that is in no
+// namespace has an empty one.
+func ResourceOf(c Cluster, field string, ref kanister.ObjectReference) (gvr schema.GroupVersionResource, namespace string, err error) {
+	r := &resolver{reader: newReader(c)}
+	t, err := r.target(field, ref)
+	return t.gvr, t.namespace, err
+}
+
 // target finds what a reference means. The five kinds that Kanister knows win over
 // group and resource, as they do there.
 func (r *resolver) target(field string, ref kanister.ObjectReference) (target, error) {

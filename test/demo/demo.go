@@ -112,7 +112,10 @@ func (d *demo) startS3(ctx context.Context) (string, error) {
 	}
 	d.closers = append(d.closers, stop)
 	d.store, err = harness.OpenBucket(ctx, "http://"+address, accessKey, secretKey, bucket)
-	return endpoint + "/" + bucket, err
+	if err != nil {
+		return "", err
+	}
+	return endpoint + "/" + bucket, d.store.Empty(ctx)
 }
 
 func (d *demo) startPostgreSQL(ctx context.Context) (string, error) {

@@ -55,3 +55,17 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 	}
 	return objects, nil
 }
+
+// Empty deletes every object, those that an earlier, broken run left.
+func (b *Bucket) Empty(ctx context.Context) error {
+	objects, err := b.List(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if _, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.Name, Key: &o.Key}); err != nil {
+			return fmt.Errorf("delete %s from bucket %s: %w", o.Key, b.Name, err)
+		}
+	}
+	return nil
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -72,25 +71,4 @@ func where(namespace string) string {
 		return "any namespace"
 	}
 	return "namespace " + namespace
-}
-
-// resourceOf finds the resource that a reference names.
-func resourceOf(mapper meta.RESTMapper, o kanister.ObjectReference) (schema.GroupVersionResource, error) {
-	for _, resource := range resources() {
-		if resource.kind == o.Kind {
-			return resource.gvr, nil
-		}
-	}
-	if o.Resource != "" {
-		version := o.APIVersion
-		if gv, err := schema.ParseGroupVersion(o.APIVersion); err == nil {
-			version = gv.Version
-		}
-		return schema.GroupVersionResource{Group: o.Group, Version: version, Resource: o.Resource}, nil
-	}
-	mapping, err := mapper.RESTMapping(schema.GroupKind{Group: o.Group, Kind: o.Kind})
-	if err != nil {
-		return schema.GroupVersionResource{}, fmt.Errorf("find the resource of kind %q: %w", o.Kind, err)
-	}
-	return mapping.Resource, nil
 }

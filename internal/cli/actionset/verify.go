@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/kube"
 )
 
@@ -105,13 +106,9 @@ func (v *Verifier) blueprint(ctx context.Context, namespace string, action *kani
 }
 
 func (v *Verifier) object(ctx context.Context, o kanister.ObjectReference) error {
-	gvr, err := resourceOf(v.Clients.Mapper, o)
+	gvr, namespace, err := blueprint.ResourceOf(blueprint.Cluster{Clients: v.Clients}, "object", o)
 	if err != nil {
-		return err
-	}
-	namespace := o.Namespace
-	if o.Kind == kindNamespace {
-		namespace = ""
+		return err //nolint:wrapcheck // the sentence says it all
 	}
 	_, err = v.Clients.Dynamic.Resource(gvr).Namespace(namespace).Get(ctx, o.Name, metav1.GetOptions{})
 	return err //nolint:wrapcheck // the caller says what
