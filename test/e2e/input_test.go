@@ -45,7 +45,10 @@ apiVersion: cr.kanister.io/v1alpha1
 kind: Blueprint
 metadata: {name: missing-argument, namespace: "{ns}"}
 actions: {good: {phases: [{func: KubeTask, name: a, args: {command: ["true"]}}]}}
----
+`
+
+// nullArgument is created, not applied: kubectl apply drops nulls.
+const nullArgument = `
 apiVersion: cr.kanister.io/v1alpha1
 kind: Blueprint
 metadata: {name: null-argument, namespace: "{ns}"}
@@ -58,6 +61,8 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	const ns = "e2e-input"
 	apply(t, ns, mistakes)
+	_, err := suite.tools.Run(t.Context(), strings.NewReader(strings.ReplaceAll(nullArgument, "{ns}", ns)), "kubectl", "create", "-f", "-")
+	require.NoError(t, err)
 	pod, err := suite.clients.Kube.CoreV1().Pods("salvor").Get(t.Context(), "salvor-0", metav1.GetOptions{})
 	require.NoError(t, err)
 	const object = `object: {kind: Namespace, name: "{ns}", namespace: "{ns}"}`

@@ -99,8 +99,8 @@ func TestKanistersPostgresBlueprint(t *testing.T) {
 	assert.Equal(t, "100", backup.Status.Progress.PercentCompleted)
 
 	sql("DROP TABLE pets")
-	follow := func(action string) *kanister.ActionSet {
-		out, err := suite.tools.Salvor(t.Context(), "create", "actionset", "-n", ns, "--action", action, "--from", "backup-by-hand")
+	follow := func(action string, flags ...string) *kanister.ActionSet {
+		out, err := suite.tools.Salvor(t.Context(), append([]string{"create", "actionset", "-n", ns, "--action", action, "--from", "backup-by-hand"}, flags...)...)
 		require.NoError(t, err)
 		words := strings.Fields(out)
 		for _, word := range words {
@@ -114,7 +114,9 @@ func TestKanistersPostgresBlueprint(t *testing.T) {
 	follow("restore")
 	assert.Equal(t, before, sql(sum), "the restored table is the lost one")
 
-	follow("delete")
+	// The blueprint's delete action works on a namespace; Kanister's instructions
+	// give it with this flag too.
+	follow("delete", "--namespacetargets", ns)
 	objects, err = bucket.List(t.Context(), "pg_backups/"+ns+"/")
 	require.NoError(t, err)
 	assert.Empty(t, objects)
