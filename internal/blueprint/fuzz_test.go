@@ -71,7 +71,8 @@ func TestRandomTemplatesAreBounded(t *testing.T) {
 func checkBounded(t interface {
 	Helper()
 	Fatalf(format string, args ...any)
-}, text string) {
+}, text string,
+) {
 	t.Helper()
 	const secret = "c4n4ry-s3cr3t-value"
 	held := &corev1.Secret{Data: map[string][]byte{"key": []byte(secret)}}

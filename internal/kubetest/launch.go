@@ -59,7 +59,8 @@ func launch(ctx context.Context, bin binaries, dir, token string) (_ *Server, er
 		TLSClientConfig: rest.TLSClientConfig{CAFile: filepath.Join(dir, "pki", "apiserver.crt")},
 		QPS:             -1,
 	}
-	return server, server.waitReady(ctx)
+	err = server.waitReady(ctx)
+	return server, err
 }
 
 // waitReady probes /readyz: the API server has no other way to say it is up.
@@ -167,7 +168,7 @@ func freePorts(n int) ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer listener.Close()
+		defer listener.Close() //nolint:gocritic // all are held until the last is found, so that they differ
 		addr, ok := listener.Addr().(*net.TCPAddr)
 		if !ok {
 			return nil, fmt.Errorf("find a free port: unexpected address %s", listener.Addr())

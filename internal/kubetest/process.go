@@ -34,7 +34,7 @@ func startProcess(dir, path string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p.cmd = exec.Command(path, args...)
+	p.cmd = exec.Command(path, args...) //nolint:noctx // it lives until stop, not as long as the caller's context
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 	// A killed or panicked test process leaves nothing running.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -5,13 +5,13 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/test/harness"
 )
 
@@ -71,6 +71,7 @@ func TestKanistersPostgresBlueprint(t *testing.T) {
 	t.Cleanup(stop)
 	bucket, err := harness.OpenBucket(t.Context(), "http://"+address, "demo-access-key", "demo-secret-key-not-a-secret", "kanister")
 	require.NoError(t, err)
+	require.NoError(t, bucket.Empty(t.Context()))
 	apply(t, ns, kanisterProfile)
 	_, err = suite.tools.Run(t.Context(), strings.NewReader(read("internal", "blueprint", "testdata", "kanister", "postgres-blueprint.yaml")),
 		"kubectl", "apply", "-n", ns, "-f", "-")
@@ -99,17 +100,12 @@ func TestKanistersPostgresBlueprint(t *testing.T) {
 	assert.Equal(t, "100", backup.Status.Progress.PercentCompleted)
 
 	sql("DROP TABLE pets")
-	follow := func(action string, flags ...string) *kanister.ActionSet {
+	follow := func(action string, flags ...string) {
 		out, err := suite.tools.Salvor(t.Context(), append([]string{"create", "actionset", "-n", ns, "--action", action, "--from", "backup-by-hand"}, flags...)...)
 		require.NoError(t, err)
-		words := strings.Fields(out)
-		for _, word := range words {
-			if strings.HasPrefix(word, action+"-backup-by-hand-") {
-				return complete(t, ns, word)
-			}
-		}
-		require.Fail(t, "no name of an ActionSet is printed", out)
-		return nil
+		name := regexp.MustCompile(action + "-backup-by-hand-[a-z0-9]+").FindString(out)
+		require.NotEmpty(t, name, "the name of the ActionSet is printed: %s", out)
+		complete(t, ns, name)
 	}
 	follow("restore")
 	assert.Equal(t, before, sql(sum), "the restored table is the lost one")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,23 +194,15 @@ func (s *podSpy) pods() []corev1.Pod {
 }
 
 // runningPod waits for a task pod of the namespace that runs.
-func runningPod(t *testing.T, namespace string) corev1.Pod {
+func runningPod(t *testing.T, namespace string) {
 	t.Helper()
-	var found corev1.Pod
 	require.Eventually(t, func() bool {
 		list, err := suite.clients.Kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "salvor.io/run"})
 		if err != nil {
 			return false
 		}
-		for _, pod := range list.Items {
-			if pod.Status.Phase == corev1.PodRunning {
-				found = pod
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(list.Items, func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
 	}, patience, 100*time.Millisecond, "a task pod runs in %s", namespace)
-	return found
 }
 
 // noPods waits until the namespace has no task pod and returns when that was.

@@ -118,7 +118,7 @@ func cgroupProcesses(except []int) ([]int, error) {
 		if err != nil {
 			continue // went away while we looked
 		}
-		for _, field := range strings.Fields(string(content)) {
+		for field := range strings.FieldsSeq(string(content)) {
 			pid, err := strconv.Atoi(field)
 			if err == nil && pid > 0 && !slices.Contains(except, pid) {
 				pids = append(pids, pid)

@@ -36,7 +36,9 @@ func TestFindListener(t *testing.T) {
 	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
 	defer listener.Close()
-	number := listener.Addr().(*net.TCPAddr).Port
+	tcp, ok := listener.Addr().(*net.TCPAddr)
+	require.True(t, ok)
+	number := tcp.Port
 	require.Contains(t, holder(number), fmt.Sprintf("process %d ", os.Getpid()))
 
 	const table = "  sl local_address rem_address st\n" +

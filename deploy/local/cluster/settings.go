@@ -1,8 +1,9 @@
 package cluster
 
 import (
-	"fmt"
+	"net"
 	"path/filepath"
+	"strconv"
 
 	"github.com/salvor-io/salvor/deploy/local/layout"
 	"github.com/salvor-io/salvor/deploy/local/process"
@@ -75,5 +76,5 @@ func (c *Cluster) path(parts ...string) string {
 }
 
 func serverURL() string {
-	return fmt.Sprintf("https://%s:%d", bridgeAddress, portAPI)
+	return "https://" + net.JoinHostPort(bridgeAddress, strconv.Itoa(portAPI))
 }

@@ -95,7 +95,7 @@ func busybox(ctx context.Context, _ Sources) ([]Entry, error) {
 		return nil, fmt.Errorf("list the applets of busybox: %w; run `make setup`", err)
 	}
 	entries := append(users(), Entry{Path: "bin/busybox", Mode: 0o755, Source: setup.Busybox})
-	for _, applet := range strings.Fields(string(applets)) {
+	for applet := range strings.FieldsSeq(string(applets)) {
 		if applet != "busybox" {
 			entries = append(entries, Entry{Path: "bin/" + applet, Mode: 0o777, Link: "busybox"})
 		}

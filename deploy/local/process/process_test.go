@@ -46,7 +46,7 @@ func TestIdentityIsNotThatOfAnotherProcess(t *testing.T) {
 }
 
 func TestAZombieIsGone(t *testing.T) {
-	cmd := exec.Command("true")
+	cmd := exec.CommandContext(t.Context(), "true")
 	require.NoError(t, cmd.Start())
 	pid := cmd.Process.Pid
 	require.Eventually(t, func() bool {
@@ -84,7 +84,7 @@ func TestSetStartsFindsAndStops(t *testing.T) {
 }
 
 func TestStopLeavesAStrangerWithARecycledIDAlone(t *testing.T) {
-	stranger := exec.Command("sleep", "600")
+	stranger := exec.CommandContext(t.Context(), "sleep", "600")
 	require.NoError(t, stranger.Start())
 	t.Cleanup(func() { _ = stranger.Process.Kill(); _ = stranger.Wait() })
 	identity, err := Identify(stranger.Process.Pid)
@@ -96,7 +96,7 @@ func TestStopLeavesAStrangerWithARecycledIDAlone(t *testing.T) {
 }
 
 func TestStopByForce(t *testing.T) {
-	cmd := exec.Command("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

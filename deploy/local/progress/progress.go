@@ -28,7 +28,7 @@ func New(out io.Writer) *Printer {
 
 // Skipped is what the work of a step returns when there is nothing to do; it
 // says why.
-type Skipped string
+type Skipped string //nolint:errname // it is no failure
 
 func (s Skipped) Error() string { return string(s) }
 
@@ -48,8 +48,7 @@ func (p *Printer) Watched(ctx context.Context, what string, note func() string, 
 	err := work(ctx)
 	close(stop)
 	beat.Wait()
-	var skipped Skipped
-	if errors.As(err, &skipped) {
+	if skipped, ok := errors.AsType[Skipped](err); ok {
 		p.Skip(what, string(skipped))
 		return nil
 	}

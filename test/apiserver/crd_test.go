@@ -1,4 +1,4 @@
-package apitest_test
+package apiserver_test
 
 import (
 	"path/filepath"

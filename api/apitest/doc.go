@@ -1,3 +1,0 @@
-// Package apitest proves the generated CRDs on a real API server: what a
-// Kanister user has is accepted, what can never run is refused with a message.
-package apitest
