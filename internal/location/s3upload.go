@@ -24,6 +24,11 @@ const (
 	partBuffers  = 4        // of parts up to sharedPart: three on their way, one being filled
 	sharedPart   = 64 << 20 // larger ones go one at a time through one buffer
 	abortTimeout = 30 * time.Second
+
+	// An abort is repeated with a growing pause while parts are under way.
+	abortAttempts = 6
+	abortPause    = 100 * time.Millisecond
+	noSuchUpload  = "NoSuchUpload"
 )
 
 // partSize is the size of part number n, counted from 1.
@@ -169,15 +174,29 @@ func (m *multipart) sendPart(ctx context.Context, part *types.CompletedPart, dat
 }
 
 // abort removes the parts, also when ctx is done: an upload that is left open
-// shows nowhere and is paid for.
+// shows nowhere and is paid for. A part that is still on its way to the server may
+// outlive an abort, so it is repeated until the server knows the upload no more.
 func (m *multipart) abort(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	_, err := m.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &m.bucket, Key: &m.key, UploadId: m.id})
-	if err != nil && replyOf(err).code != "NoSuchUpload" {
-		return fmt.Errorf("the parts of upload %s could not be removed, abort it by hand: %w", aws.ToString(m.id), err)
+	for gone, attempt := 0, 1; ; attempt++ {
+		_, err := m.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &m.bucket, Key: &m.key, UploadId: m.id})
+		switch {
+		case err == nil:
+			gone = 0
+		case replyOf(err).code != noSuchUpload:
+			return fmt.Errorf("the parts of upload %s could not be removed, abort it by hand: %w", aws.ToString(m.id), err)
+		default:
+			gone++
+		}
+		// Twice, because a part that arrives in between can bring it back.
+		if gone == 2 || attempt == abortAttempts {
+			return nil
+		}
+		pause, done := context.WithTimeout(ctx, time.Duration(attempt)*abortPause)
+		<-pause.Done()
+		done()
 	}
-	return nil
 }
 
 // partPool bounds the memory of an upload: there are never more parts in memory
