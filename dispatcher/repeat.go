@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,16 +38,18 @@ func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error
 	for i := range rec.run.Actions {
 		inputs = append(inputs, decide.Release{Action: i}) // it has a slot if it runs
 	}
-	if _, err := w.apply(ctx, rec, inputs...); err != nil {
+	_, err = w.apply(ctx, rec, inputs...)
+	if err != nil && !rec.owesEventsOnly() {
 		return err
 	}
-	return w.repeat(ctx, rec, since)
+	return errors.Join(err, w.repeat(ctx, rec, since))
 }
 
 // repeat tells the world again what the run's state asks for, as far as it may
 // have been lost. It queues a job only when it is certain that it is lost.
 func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error {
 	var jobs []decide.PublishJob
+	var untold error // holds up no job, see perform
 	for _, effect := range decide.Implied(&rec.run) {
 		switch effect := effect.(type) {
 		case decide.PublishJob:
@@ -58,12 +61,10 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 				jobs = append(jobs, effect)
 			}
 		case decide.Emit:
-			if effect.At.Before(since) {
+			if effect.At.Before(since) || untold != nil {
 				continue
 			}
-			if err := w.do(ctx, &rec.run, effect); err != nil {
-				return err
-			}
+			untold = w.do(ctx, &rec.run, effect)
 		case decide.MarkCancel:
 			if err := w.do(ctx, &rec.run, effect); err != nil {
 				return err
@@ -72,8 +73,11 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 	}
 	if len(jobs) > 0 {
 		if err := w.repeatJobs(ctx, rec, jobs); err != nil {
-			return err
+			return errors.Join(untold, err)
 		}
+	}
+	if untold != nil {
+		return untold
 	}
 	rec.told = true
 	w.forget(rec)
