@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -97,8 +98,9 @@ func (t *task) markStarted(ctx context.Context, name string) error {
 	if !t.runner.active.startOnce(t.active) {
 		return errShutdown
 	}
+	by := rand.Text()
 	err := t.insistUnless(ctx, "mark the phase as started", stream.ErrExists, func(ctx context.Context) error {
-		return t.leases.MarkStarted(ctx, t.job.Key)
+		return t.leases.MarkStarted(ctx, t.job.Key, by)
 	})
 	if errors.Is(err, stream.ErrExists) {
 		return interrupted(name, "an earlier runner was lost while it ran")

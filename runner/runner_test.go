@@ -208,7 +208,7 @@ func TestStaleJobsAreDropped(t *testing.T) {
 func TestFunctionThatMayRunOnceIsNotRunAgain(t *testing.T) {
 	b := newBench(t, nil)
 	exec := returns(nil, nil)
-	require.NoError(t, b.leases.MarkStarted(t.Context(), b.key(event.KindCore, 1)))
+	require.NoError(t, b.leases.MarkStarted(t.Context(), b.key(event.KindCore, 1), "an earlier runner"))
 	b.start("r1", function.Registry{"KubeExec": exec.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
 	r := b.report()
@@ -221,7 +221,7 @@ func TestFunctionThatMayRunOnceIsNotRunAgain(t *testing.T) {
 func TestFunctionIsMarkedBeforeItRuns(t *testing.T) {
 	b := newBench(t, nil)
 	exec := newCall(func(ctx context.Context, _ *function.Call) (map[string]any, error) {
-		return nil, b.leases.MarkStarted(ctx, b.key(event.KindCore, 1))
+		return nil, b.leases.MarkStarted(ctx, b.key(event.KindCore, 1), "another")
 	})
 	b.start("r1", function.Registry{"KubeExec": exec.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
