@@ -148,7 +148,7 @@ func (t *task) work(held context.Context) outcome {
 
 // finish makes sure that what was found is told, then takes the pods away.
 func (t *task) finish(held context.Context, e ending) outcome {
-	if t.claim.lost.Load() {
+	if t.claim.held() != nil {
 		t.runner.pods.Leave(t.job.Key)
 		return outcomeLost
 	}
