@@ -15,13 +15,13 @@ import (
 // have been lost is told again. Events before since are taken as told.
 func (w *worker) adopt(ctx context.Context, namespace, uid string, since time.Time) {
 	rec, err := w.record(ctx, namespace, uid)
-	if gone(err) {
-		return
-	}
 	if err == nil {
 		err = w.takeUp(ctx, rec, since)
 	}
-	if err != nil {
+	w.adopting[uid] = err != nil && !gone(err)
+	if !w.adopting[uid] {
+		delete(w.adopting, uid)
+	} else {
 		w.again(ctx, "adopt", err, func(ctx context.Context) { w.adopt(ctx, namespace, uid, since) })
 	}
 }
@@ -135,6 +135,10 @@ func (e *engine) recheck(ctx context.Context) {
 	still := e.clock.Now().Add(-e.options.RecheckInterval)
 	for _, r := range e.view.list(func(r seen) bool { return r.state == event.StateRunning && r.updated.Before(still) }) {
 		w := e.worker(r.uid)
-		w.box.put(func(ctx context.Context) { w.adopt(ctx, r.namespace, r.uid, still) })
+		w.box.put(func(ctx context.Context) {
+			if !w.adopting[r.uid] { // else it is tried again already, and each would go on by itself
+				w.adopt(ctx, r.namespace, r.uid, still)
+			}
+		})
 	}
 }
