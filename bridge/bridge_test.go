@@ -371,6 +371,22 @@ func TestWhatCanNeverRunFailsAtOnce(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, []string{"ActionSetFailed"}, w.reasons(as)) }, patience, tick)
 }
 
+// A run travels whole at each step and grows on its way, so one that only just
+// fits into a message is refused while it still can be.
+func TestARunThatCouldNotGrowIsRefused(t *testing.T) {
+	w := newWorld(t, nil).start()
+	as, err := w.clients.ActionSets(w.namespace).Create(t.Context(), &kanister.ActionSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "large"},
+		Spec: &kanister.ActionSetSpec{Actions: []kanister.ActionSpec{{
+			Name: "backup", Blueprint: "bp", Options: map[string]string{"list": strings.Repeat("x", 900<<10)},
+		}}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	assert.Contains(t, w.status(as, kanister.StateFailed).Error.Message, "spec is too large to be run, the limit is 512 KiB")
+	_, _, err = w.runs.Get(t.Context(), w.namespace, string(as.UID))
+	require.ErrorIs(t, err, stream.ErrNotFound)
+}
+
 // The newest state waits in memory while the API server is away.
 func TestAPIServerAway(t *testing.T) {
 	w := newWorld(t, nil).start()

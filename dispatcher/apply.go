@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -76,16 +77,37 @@ func (w *worker) reread(ctx context.Context, rec *record) error {
 	return nil
 }
 
-// perform does what is owed. What fails stays owed, with all that follows it.
+// perform does what is owed. What fails stays owed, with all that follows it, but
+// for one thing: an event that cannot be told holds up later events and no job.
+// EVENTS is full when others have filled it, and an application that was quiesced
+// must not stay so because of that.
 func (w *worker) perform(ctx context.Context, rec *record) error {
+	var untold []decide.Effect
+	var failed error
 	for len(rec.owed) > 0 {
-		if err := w.do(ctx, &rec.run, rec.owed[0]); err != nil {
-			return err
+		effect := rec.owed[0]
+		if _, isEvent := effect.(decide.Emit); isEvent && failed != nil {
+			untold = append(untold, effect)
+		} else if err := w.do(ctx, &rec.run, effect); err != nil {
+			if !isEvent {
+				rec.owed = append(untold, rec.owed...)
+				return errors.Join(failed, err)
+			}
+			untold, failed = append(untold, effect), err
 		}
 		rec.owed = rec.owed[1:]
 	}
+	rec.owed = untold
 	w.forget(rec)
-	return nil
+	return failed
+}
+
+// owesEventsOnly reports whether all that is left to do for the run is to tell.
+func (rec *record) owesEventsOnly() bool {
+	return len(rec.owed) > 0 && !slices.ContainsFunc(rec.owed, func(e decide.Effect) bool {
+		_, isEvent := e.(decide.Emit)
+		return !isEvent
+	})
 }
 
 func (w *worker) do(ctx context.Context, run *event.Run, effect decide.Effect) error {

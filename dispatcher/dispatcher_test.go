@@ -2,10 +2,12 @@ package dispatcher_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -293,4 +295,37 @@ func TestOptions(t *testing.T) {
 	require.ErrorContains(t, err, "--namespace-weight a=0")
 	_, err = dispatcher.New(dispatcher.Deps{}, dispatcher.DefaultOptions())
 	require.ErrorContains(t, err, "JS, Clock")
+}
+
+// TestFullEventsHoldUpNoPhase fills EVENTS, as a sender from outside can: runs go
+// on to their end, and their events are told once there is room.
+func TestFullEventsHoldUpNoPhase(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	settings := stream.DefaultSettings()
+	settings.EventsMaxBytes = 16 << 10
+	require.NoError(t, stream.Ensure(t.Context(), s.js, settings))
+	flood := cloudevents.NewEvent()
+	flood.SetType("com.example.flood")
+	flood.SetSource("/flood")
+	for i := 0; ; i++ {
+		flood.SetID(strconv.Itoa(i))
+		if _, err := stream.NewEvents(s.js).Publish(t.Context(), "other", flood); err != nil {
+			require.ErrorIs(t, err, stream.ErrFull)
+			break
+		}
+	}
+	r := startRunner(t, s.js, &runner{})
+	startDispatcher(t, dispatcher.Deps{JS: s.js}, options())
+	s.create("shop", "full", action("backup", "quiesce copy defer:unquiesce"))
+
+	run := ended(t, s.runs, "shop", "full")
+	assert.Equal(t, event.StateComplete, run.State)
+	assert.Len(t, r.executed(), 3)
+
+	require.NoError(t, stream.Ensure(t.Context(), s.js, stream.DefaultSettings()))
+	eventually(t, "the events are told", func() bool {
+		told := lifecycle(t, s.js)
+		return told[event.TypeRunCompleted+" full.complete"] == 1 && told[event.TypePhaseComplete+" full.0.p0.1.complete"] == 1
+	})
 }

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,13 +15,13 @@ import (
 // have been lost is told again. Events before since are taken as told.
 func (w *worker) adopt(ctx context.Context, namespace, uid string, since time.Time) {
 	rec, err := w.record(ctx, namespace, uid)
-	if gone(err) {
-		return
-	}
 	if err == nil {
 		err = w.takeUp(ctx, rec, since)
 	}
-	if err != nil {
+	w.adopting[uid] = err != nil && !gone(err)
+	if !w.adopting[uid] {
+		delete(w.adopting, uid)
+	} else {
 		w.again(ctx, "adopt", err, func(ctx context.Context) { w.adopt(ctx, namespace, uid, since) })
 	}
 }
@@ -37,16 +38,18 @@ func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error
 	for i := range rec.run.Actions {
 		inputs = append(inputs, decide.Release{Action: i}) // it has a slot if it runs
 	}
-	if _, err := w.apply(ctx, rec, inputs...); err != nil {
+	_, err = w.apply(ctx, rec, inputs...)
+	if err != nil && !rec.owesEventsOnly() {
 		return err
 	}
-	return w.repeat(ctx, rec, since)
+	return errors.Join(err, w.repeat(ctx, rec, since))
 }
 
 // repeat tells the world again what the run's state asks for, as far as it may
 // have been lost. It queues a job only when it is certain that it is lost.
 func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error {
 	var jobs []decide.PublishJob
+	var untold error // holds up no job, see perform
 	for _, effect := range decide.Implied(&rec.run) {
 		switch effect := effect.(type) {
 		case decide.PublishJob:
@@ -58,12 +61,10 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 				jobs = append(jobs, effect)
 			}
 		case decide.Emit:
-			if effect.At.Before(since) {
+			if effect.At.Before(since) || untold != nil {
 				continue
 			}
-			if err := w.do(ctx, &rec.run, effect); err != nil {
-				return err
-			}
+			untold = w.do(ctx, &rec.run, effect)
 		case decide.MarkCancel:
 			if err := w.do(ctx, &rec.run, effect); err != nil {
 				return err
@@ -72,8 +73,11 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 	}
 	if len(jobs) > 0 {
 		if err := w.repeatJobs(ctx, rec, jobs); err != nil {
-			return err
+			return errors.Join(untold, err)
 		}
+	}
+	if untold != nil {
+		return untold
 	}
 	rec.told = true
 	w.forget(rec)
@@ -131,6 +135,10 @@ func (e *engine) recheck(ctx context.Context) {
 	still := e.clock.Now().Add(-e.options.RecheckInterval)
 	for _, r := range e.view.list(func(r seen) bool { return r.state == event.StateRunning && r.updated.Before(still) }) {
 		w := e.worker(r.uid)
-		w.box.put(func(ctx context.Context) { w.adopt(ctx, r.namespace, r.uid, still) })
+		w.box.put(func(ctx context.Context) {
+			if !w.adopting[r.uid] { // else it is tried again already, and each would go on by itself
+				w.adopt(ctx, r.namespace, r.uid, still)
+			}
+		})
 	}
 }

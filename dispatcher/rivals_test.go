@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/dispatcher"
@@ -143,4 +144,45 @@ func TestARunIsTakenUpFromADispatcherThatLeft(t *testing.T) {
 	r := startRunner(t, s.js, &runner{})
 	assert.Equal(t, event.StateComplete, ended(t, s.runs, "ns", "u1").State)
 	assert.Equal(t, map[string]int{"u1.0.p0.1": 1}, r.executed())
+}
+
+// TestARunThatCannotBeTakenUpIsTriedOnceAtATime: while a stream does not answer,
+// each recheck finds the run again; that must not make one more series of tries.
+func TestARunThatCannotBeTakenUpIsTriedOnceAtATime(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	clk := clocktesting.NewFakeClock(time.Now())
+	d := startDispatcher(t, dispatcher.Deps{JS: s.js, Clock: clk}, options())
+	eventually(t, "ready", func() bool { return d.Ready() == nil })
+	require.NoError(t, s.js.DeleteStream(t.Context(), event.StreamJobs))
+	at := clk.Now()
+	_, err := s.runs.Create(t.Context(), &event.Run{
+		Version: event.RunVersion, UID: "u1", Namespace: "ns", Name: "as", CreatedAt: at, UpdatedAt: at, State: event.StateRunning,
+		Actions: []event.Action{{
+			Spec: action("backup", "dump"), State: event.StateRunning, StartedAt: &at,
+			Phases: []event.Phase{{Name: "dump", Func: "KubeTask", State: event.StateRunning, Attempt: 1, StartedAt: &at}},
+		}},
+	})
+	require.NoError(t, err)
+	eventually(t, "the run is seen", func() bool { return d.metric(t, "runs") == 1 })
+	const rounds = 12
+	for range rounds {
+		before := d.metric(t, "retries_total")
+		eventually(t, "a try", func() bool {
+			if d.metric(t, "retries_total") > before {
+				return true
+			}
+			clk.Step(options().RecheckInterval + time.Second)
+			return false
+		})
+	}
+	assert.LessOrEqual(t, d.metric(t, "retries_total"), float64(2*rounds))
+
+	require.NoError(t, stream.Ensure(t.Context(), s.js, stream.DefaultSettings()))
+	startRunner(t, s.js, &runner{})
+	eventually(t, "the run ends", func() bool {
+		clk.Step(options().RecheckInterval)
+		run, _, err := s.runs.Get(t.Context(), "ns", "u1")
+		return err == nil && run.State == event.StateComplete
+	})
 }

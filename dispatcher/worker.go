@@ -19,6 +19,8 @@ type worker struct {
 	*engine
 	box     *mailbox
 	records map[string]*record // by uid; of runs under way only
+	// adopting are the runs that are being taken up, by uid.
+	adopting map[string]bool
 }
 
 // record is what the worker knows of a run.
@@ -45,7 +47,7 @@ type attempts struct {
 }
 
 func newWorker(e *engine) *worker {
-	return &worker{engine: e, box: newMailbox(), records: map[string]*record{}}
+	return &worker{engine: e, box: newMailbox(), records: map[string]*record{}, adopting: map[string]bool{}}
 }
 
 func (w *worker) run(ctx context.Context) {

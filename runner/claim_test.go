@@ -210,3 +210,19 @@ func (b *bench) created() int {
 	}
 	return n
 }
+
+// A process that was frozen longer than its claim lives does not begin anything,
+// though nobody has told it yet that the claim is lost.
+func TestClaimIsLostByTheClock(t *testing.T) {
+	c := clocktesting.NewFakeClock(time.Unix(1000, 0))
+	ctx, lose := context.WithCancelCause(t.Context())
+	held := &claim{clock: c, ttl: 15 * time.Second, stop: lose}
+	asked := c.Now()
+	held.asked.Store(&asked)
+	c.Step(14 * time.Second)
+	require.NoError(t, held.held())
+	c.Step(time.Second)
+	require.ErrorIs(t, held.held(), errLost)
+	assert.True(t, held.lost.Load())
+	require.ErrorIs(t, context.Cause(ctx), errLost)
+}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -77,6 +78,9 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 	if !known || factory == nil {
 		return nil, function.Errorf(event.ReasonInvalid, "function %q is not one that this runner has; check its spelling", phase.Func)
 	}
+	if err := t.claim.held(); err != nil {
+		return nil, err
+	}
 	if signature.Resume == blueprint.Once {
 		if err := t.markStarted(ctx, phase.Func); err != nil {
 			return nil, err
@@ -89,6 +93,7 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 		Key: t.job.Key, ActionSet: run.Name, Action: run.Actions[t.job.Key.Action].Spec.Name, Phase: phase.Name,
 		Labels: kept(run.Labels), Args: args, Values: values, Kube: r.clients, Pods: r.pods,
 		OwnNamespace: r.options.Pods.OwnNamespace, Clock: r.clock, Log: t.log, Progress: progress.set,
+		Held: t.claim.held,
 	})
 }
 
@@ -97,8 +102,9 @@ func (t *task) markStarted(ctx context.Context, name string) error {
 	if !t.runner.active.startOnce(t.active) {
 		return errShutdown
 	}
+	by := rand.Text()
 	err := t.insistUnless(ctx, "mark the phase as started", stream.ErrExists, func(ctx context.Context) error {
-		return t.leases.MarkStarted(ctx, t.job.Key)
+		return t.leases.MarkStarted(ctx, t.job.Key, by)
 	})
 	if errors.Is(err, stream.ErrExists) {
 		return interrupted(name, "an earlier runner was lost while it ran")

@@ -14,6 +14,7 @@ import (
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/stream"
 	"github.com/salvor-io/salvor/runner/internal/again"
+	"github.com/salvor-io/salvor/runner/pods"
 )
 
 const (
@@ -136,6 +137,8 @@ func (t *task) work(held context.Context) outcome {
 		return t.leave()
 	case standing == standingAhead && t.deliveries() < aheadLimit:
 		return t.later(held)
+	case run == nil && !t.nobodyWaits(held):
+		return outcomeStale
 	case standing != standingCurrent:
 		t.cleanUp(held)
 		return outcomeStale
@@ -146,9 +149,20 @@ func (t *task) work(held context.Context) outcome {
 	return t.finish(held, t.perform(call, run))
 }
 
+// nobodyWaits tells whether the pods of a run without a record may go. While its
+// ActionSet goes on, the record was lost: the run is made anew, with the same
+// identity, and adopts them.
+func (t *task) nobodyWaits(ctx context.Context) bool {
+	over, err := t.runner.podOver(ctx, pods.Identity{Key: t.job.Key, ActionSet: t.job.ActionSet})
+	if err != nil || !over {
+		t.log.Warn().Err(err).Msg("the run of this job has no record; its pods are left to the sweep")
+	}
+	return err == nil && over
+}
+
 // finish makes sure that what was found is told, then takes the pods away.
 func (t *task) finish(held context.Context, e ending) outcome {
-	if t.claim.lost.Load() {
+	if t.claim.held() != nil {
 		t.runner.pods.Leave(t.job.Key)
 		return outcomeLost
 	}

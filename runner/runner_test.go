@@ -2,7 +2,10 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -11,9 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
 	"github.com/salvor-io/salvor/runner/function"
 )
@@ -159,6 +164,16 @@ func TestPanicFailsItsPhaseOnly(t *testing.T) {
 	b.settled()
 }
 
+// leftover is the pod of the first phase, as a runner that is lost leaves it.
+func (b *bench) leftover() {
+	b.t.Helper()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: b.key(event.KindCore, 0).PodName(), Labels: map[string]string{
+		"salvor.io/run": "u1", "salvor.io/actionset-namespace": "shop", "salvor.io/action": "0", "salvor.io/phase": "core-0", "salvor.io/attempt": "1",
+	}}}
+	_, err := b.kube.CoreV1().Pods("shop").Create(b.t.Context(), pod, metav1.CreateOptions{})
+	require.NoError(b.t, err)
+}
+
 func TestStaleJobsAreDropped(t *testing.T) {
 	for name, change := range map[string]func(*event.Run){
 		"run has ended":   func(r *event.Run) { r.State = event.StateComplete },
@@ -169,11 +184,7 @@ func TestStaleJobsAreDropped(t *testing.T) {
 			b := newBench(t, nil)
 			task := returns(nil, nil)
 			b.update(change)
-			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: b.key(event.KindCore, 0).PodName(), Labels: map[string]string{
-				"salvor.io/run": "u1", "salvor.io/actionset-namespace": "shop", "salvor.io/action": "0", "salvor.io/phase": "core-0", "salvor.io/attempt": "1",
-			}}}
-			_, err := b.kube.CoreV1().Pods("shop").Create(t.Context(), pod, metav1.CreateOptions{})
-			require.NoError(t, err)
+			b.leftover()
 			r := b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
 			require.Eventually(t, func() bool { return r.Ready() == nil }, patience, 10*time.Millisecond)
 			b.publish(event.Job{Key: b.key(event.KindCore, 0)})
@@ -183,14 +194,41 @@ func TestStaleJobsAreDropped(t *testing.T) {
 			assert.Zero(t, b.pods(), "a pod left over by a lost runner goes too")
 		})
 	}
-	t.Run("run is gone", func(t *testing.T) {
-		b := newBench(t, nil)
-		require.NoError(t, b.runs.Delete(t.Context(), "shop", "u1"))
-		b.start("r1", nil, nil)
-		b.publish(event.Job{Key: b.key(event.KindCore, 0)})
-		b.settled()
-		b.noReport()
-	})
+	for name, tt := range map[string]struct {
+		answer any
+		code   int
+		pods   int
+	}{
+		"run and ActionSet are gone": {&metav1.Status{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: 404, Reason: metav1.StatusReasonNotFound,
+		}, http.StatusNotFound, 0},
+		"record is lost, ActionSet goes on": {&kanister.ActionSet{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "cr.kanister.io/v1alpha1", Kind: "ActionSet"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "backup-1", UID: "u1"},
+			Status:     &kanister.ActionSetStatus{State: kanister.StateRunning},
+		}, http.StatusOK, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(tt.code)
+				assert.NoError(t, json.NewEncoder(w).Encode(tt.answer))
+			}))
+			t.Cleanup(api.Close)
+			clients, err := kube.New(&rest.Config{Host: api.URL})
+			require.NoError(t, err)
+			b := newBench(t, nil)
+			clients.Kube = b.kube
+			require.NoError(t, b.runs.Delete(t.Context(), "shop", "u1"))
+			b.leftover()
+			r := b.start("r1", nil, func(d *Deps, _ *Options) { d.Clients = clients })
+			require.Eventually(t, func() bool { return r.Ready() == nil }, patience, 10*time.Millisecond)
+			b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+			b.settled()
+			b.noReport()
+			assert.Equal(t, tt.pods, b.pods())
+		})
+	}
 	t.Run("not known yet is no proof", func(t *testing.T) {
 		b := newBench(t, nil)
 		b.update(func(r *event.Run) {
@@ -208,7 +246,7 @@ func TestStaleJobsAreDropped(t *testing.T) {
 func TestFunctionThatMayRunOnceIsNotRunAgain(t *testing.T) {
 	b := newBench(t, nil)
 	exec := returns(nil, nil)
-	require.NoError(t, b.leases.MarkStarted(t.Context(), b.key(event.KindCore, 1)))
+	require.NoError(t, b.leases.MarkStarted(t.Context(), b.key(event.KindCore, 1), "an earlier runner"))
 	b.start("r1", function.Registry{"KubeExec": exec.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
 	r := b.report()
@@ -221,7 +259,7 @@ func TestFunctionThatMayRunOnceIsNotRunAgain(t *testing.T) {
 func TestFunctionIsMarkedBeforeItRuns(t *testing.T) {
 	b := newBench(t, nil)
 	exec := newCall(func(ctx context.Context, _ *function.Call) (map[string]any, error) {
-		return nil, b.leases.MarkStarted(ctx, b.key(event.KindCore, 1))
+		return nil, b.leases.MarkStarted(ctx, b.key(event.KindCore, 1), "another")
 	})
 	b.start("r1", function.Registry{"KubeExec": exec.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 1)})

@@ -2,6 +2,7 @@ package actionset
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -210,6 +211,10 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		}
 	}
 	run := newRun(as, now)
+	if growsTooLarge(run) {
+		in.rejectTooLarge(as)
+		return nil
+	}
 	revision, err := in.Runs.Create(ctx, run)
 	switch {
 	case err == nil:
@@ -223,13 +228,29 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 	case errors.Is(err, stream.ErrExists):
 		return in.again(ctx, ref)
 	case tooLarge(err):
-		in.reject(as, &event.Failure{
-			Reason:  event.ReasonInvalid,
-			Message: "spec is too large to be run; move large options, artifacts or podOverrides to ConfigMaps",
-		})
+		in.rejectTooLarge(as)
 		return nil
 	}
 	return err //nolint:wrapcheck // it says all
+}
+
+// maxRun bounds a run as it is created, in bytes. It travels whole in one message
+// at each step and grows on its way, by artifacts (decide.ArtifactsLimit, 256 KiB)
+// and by how its phases ended: a run that fitted at first and no more at its end
+// could never be ended.
+const maxRun = 512 << 10
+
+func growsTooLarge(run *event.Run) bool {
+	data, err := json.Marshal(run)
+	return err == nil && len(data) > maxRun // Create tells of err
+}
+
+func (in *Intake) rejectTooLarge(as *kanister.ActionSet) {
+	in.reject(as, &event.Failure{
+		Reason: event.ReasonInvalid,
+		Message: fmt.Sprintf("spec is too large to be run, the limit is %d KiB; move large options, artifacts or podOverrides to ConfigMaps",
+			maxRun>>10),
+	})
 }
 
 // again projects the run that is there.

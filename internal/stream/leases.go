@@ -1,7 +1,9 @@
 package stream
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,10 +50,18 @@ type Lease struct {
 	revision uint64
 }
 
+// claimed is what a claim's key holds. ID is new for each claim, so that a claim
+// knows its own writes from those of any other, of the same holder too.
+type claimed struct {
+	Holder
+
+	ID string `json:"id"`
+}
+
 // Claim takes the job for ttl (whole seconds, at least 1 s). While another
 // runner holds it, ErrHeld is returned.
 func (l *Leases) Claim(ctx context.Context, k event.Key, h Holder, ttl time.Duration) (*Lease, error) {
-	value, err := json.Marshal(h)
+	value, err := json.Marshal(claimed{Holder: h, ID: rand.Text()})
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", k, err)
 	}
@@ -82,6 +92,30 @@ func (l *Leases) Claim(ctx context.Context, k event.Key, h Holder, ttl time.Dura
 // Renew holds the claim for another ttl. If it ran out or somebody took it over,
 // ErrLost is returned, and the work must stop without a report.
 func (l *Lease) Renew(ctx context.Context) error {
+	err := l.write(ctx)
+	if !errors.Is(err, ErrLost) {
+		return err
+	}
+	// The last write may have been stored and its answer lost: then the newer
+	// revision is this claim's own.
+	entry, getErr := l.leases.kv.Get(ctx, l.key)
+	switch {
+	case errors.Is(getErr, jetstream.ErrKeyNotFound):
+		return err
+	case getErr != nil:
+		return fmt.Errorf("renew %s: see who holds it: %w", l.key, getErr)
+	case !bytes.Equal(entry.Value(), l.value):
+		return err
+	}
+	l.revision = entry.Revision()
+	if err := l.write(ctx); err != nil {
+		// What was read may be old; ErrLost would be final.
+		return fmt.Errorf("renew %s again: %v", l.key, err) //nolint:errorlint // see above
+	}
+	return nil
+}
+
+func (l *Lease) write(ctx context.Context) error {
 	ack, err := l.leases.js.Publish(ctx, "$KV."+event.BucketLeases+"."+l.key, l.value,
 		jetstream.WithMsgTTL(l.ttl), jetstream.WithExpectLastSequencePerSubject(l.revision))
 	if isConflict(err) {
@@ -103,23 +137,36 @@ func (l *Lease) Release(ctx context.Context) error {
 	return nil
 }
 
-// MarkStarted records that a function which may run only once is about to run.
-// If it was recorded before, ErrExists is returned.
-func (l *Leases) MarkStarted(ctx context.Context, k event.Key) error {
-	return l.mark(ctx, event.StartedKey(k))
+// MarkStarted records that a function which may run only once is about to run. If
+// it was recorded before, ErrExists is returned. by is unique for the call of the
+// function: whoever got no answer says it again with the same.
+func (l *Leases) MarkStarted(ctx context.Context, k event.Key, by string) error {
+	key := event.StartedKey(k)
+	err := l.mark(ctx, key, []byte(by))
+	if !errors.Is(err, ErrExists) {
+		return err
+	}
+	entry, getErr := l.kv.Get(ctx, key)
+	switch {
+	case getErr != nil:
+		return fmt.Errorf("mark %s: see who made it: %w", key, getErr)
+	case string(entry.Value()) == by:
+		return nil
+	}
+	return err
 }
 
 // Cancel tells every runner that the run is cancelled. Saying it again is no
 // error.
 func (l *Leases) Cancel(ctx context.Context, uid string) error {
-	if err := l.mark(ctx, event.CancelKey(uid)); err != nil && !errors.Is(err, ErrExists) {
+	if err := l.mark(ctx, event.CancelKey(uid), nil); err != nil && !errors.Is(err, ErrExists) {
 		return err
 	}
 	return nil
 }
 
-func (l *Leases) mark(ctx context.Context, key string) error {
-	_, err := l.kv.Create(ctx, key, nil, jetstream.KeyTTL(markTTL))
+func (l *Leases) mark(ctx context.Context, key string, value []byte) error {
+	_, err := l.kv.Create(ctx, key, value, jetstream.KeyTTL(markTTL))
 	if errors.Is(err, jetstream.ErrKeyExists) || isConflict(err) {
 		return fmt.Errorf("%s: %w", key, ErrExists)
 	}

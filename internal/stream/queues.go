@@ -235,6 +235,9 @@ func RunLoop(ctx context.Context, c jetstream.Consumer, handle func(context.Cont
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}
+	// Also after an error: what is left behind would go on taking messages, and
+	// nobody would handle them.
+	defer messages.Stop()
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	for {

@@ -126,6 +126,7 @@ func (s *Runs) Follow(ctx context.Context, h RunHandler, bad func(error)) error 
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", event.StreamRuns, err)
 	}
+	defer messages.Stop() // also after an error
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	for {

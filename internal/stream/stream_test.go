@@ -325,14 +325,41 @@ func TestLeases(t *testing.T) {
 	})
 }
 
+// TestLeaseWhoseAnswerWasLost renews a claim whose last renewal was stored though
+// its holder was not told: it must not take its own write for another's.
+func TestLeaseWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	servers(t, func(t *testing.T, js jetstream.JetStream) {
+		leases, err := stream.NewLeases(t.Context(), js)
+		require.NoError(t, err)
+		held, err := leases.Claim(t.Context(), key(1), stream.Holder{Name: "a", Incarnation: "1"}, time.Minute)
+		require.NoError(t, err)
+		kv, err := js.KeyValue(t.Context(), event.BucketLeases)
+		require.NoError(t, err)
+		entry, err := kv.Get(t.Context(), event.ClaimKey(key(1)))
+		require.NoError(t, err)
+		_, err = kv.Put(t.Context(), entry.Key(), entry.Value())
+		require.NoError(t, err)
+
+		require.NoError(t, held.Renew(t.Context()))
+		require.NoError(t, held.Renew(t.Context()))
+		require.NoError(t, held.Release(t.Context()))
+		again, err := leases.Claim(t.Context(), key(1), stream.Holder{Name: "a", Incarnation: "1"}, time.Minute)
+		require.NoError(t, err)
+		require.ErrorIs(t, held.Renew(t.Context()), stream.ErrLost, "a later claim of the same holder is another one")
+		require.NoError(t, again.Renew(t.Context()))
+	})
+}
+
 func TestMarks(t *testing.T) {
 	t.Parallel()
 	js := natstest.Start(t)
 	leases, err := stream.NewLeases(t.Context(), js)
 	require.NoError(t, err)
-	require.NoError(t, leases.MarkStarted(t.Context(), key(1)))
-	require.ErrorIs(t, leases.MarkStarted(t.Context(), key(1)), stream.ErrExists)
-	require.NoError(t, leases.MarkStarted(t.Context(), key(2)))
+	require.NoError(t, leases.MarkStarted(t.Context(), key(1), "one"))
+	require.NoError(t, leases.MarkStarted(t.Context(), key(1), "one"), "said again because the answer was lost")
+	require.ErrorIs(t, leases.MarkStarted(t.Context(), key(1), "two"), stream.ErrExists)
+	require.NoError(t, leases.MarkStarted(t.Context(), key(2), "two"))
 
 	require.NoError(t, leases.Cancel(t.Context(), "before"))
 	require.NoError(t, leases.Cancel(t.Context(), "before"))

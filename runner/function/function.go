@@ -54,6 +54,17 @@ type Call struct {
 	Log          zerolog.Logger
 	// Progress tells how far the work is. It may be called often.
 	Progress func(kanister.PhaseProgress)
+	// Held returns an error once the job is another runner's. It is asked right
+	// before something is made that would not meet itself. Nil means always held.
+	Held func() error
+}
+
+// StillHeld asks Held.
+func (c *Call) StillHeld() error {
+	if c.Held == nil {
+		return nil
+	}
+	return c.Held()
 }
 
 // Error is a failure with a reason.

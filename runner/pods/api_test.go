@@ -415,3 +415,13 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// The attempt may be done and its pod deleted by the runner that took over.
+func TestNoPodForAJobThatAnotherRunnerHas(t *testing.T) {
+	b := newBench(t, clock.RealClock{})
+	lost, call := errors.New("lost"), b.call()
+	call.Held = func() error { return lost }
+	_, err := b.runner.Run(t.Context(), call, function.PodSpec{Namespace: b.namespace, Image: "x", Command: []string{"x"}})
+	require.ErrorIs(t, err, lost)
+	assert.Zero(t, b.count())
+}

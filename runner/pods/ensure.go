@@ -51,6 +51,11 @@ func (r *Runner) ensure(ctx context.Context, call *function.Call, spec function.
 	r.remember(call.Key, name)
 	var found *corev1.Pod
 	err = r.ask(ctx, call, func(ctx context.Context) error {
+		// If the job is another runner's it may be done already, and its pod
+		// deleted: a pod made now would do it a second time.
+		if err := call.StillHeld(); err != nil {
+			return err
+		}
 		found, err = r.create(ctx, pod)
 		return err
 	})
