@@ -56,7 +56,9 @@ func Signatures() []Signature {
 			Required: []string{argNamespace, "pods", "containers", argCommand},
 		},
 		{
-			// A create with generateName would make a second object.
+			// Package kubeops makes repeats as harmless as it can, but whether an
+			// earlier runner's delete or create has taken place is not to be seen
+			// once others went on from there; its comment has the cases.
 			Name: "KubeOps", Resume: Once,
 			Required: []string{"operation"},
 			Optional: []string{"spec", argNamespace, "objectReference"},

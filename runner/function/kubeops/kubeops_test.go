@@ -10,12 +10,14 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/function/kubeops"
@@ -227,6 +229,23 @@ func TestDeleteDoesNotWaitForTheNextOne(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, renewed.UID, now.UID)
 	assert.NotEqual(t, old.UID, now.UID)
+}
+
+// Why KubeOps is not run again by itself: the delete of a runner that was lost and
+// that of the next one cannot be told apart, and the second takes what a controller
+// has made in between.
+func TestARepeatedDeleteTakesTheNextOne(t *testing.T) {
+	namespace := server.Namespace(t)
+	call := newCall(t, map[string]any{"operation": "delete", "objectReference": reference("configmap", namespace, "again")})
+	for range 2 {
+		configMap(t, namespace, "again")
+		_, err := run(t, call)
+		require.NoError(t, err)
+		_, err = clients(t).Kube.CoreV1().ConfigMaps(namespace).Get(t.Context(), "again", metav1.GetOptions{})
+		require.True(t, apierrors.IsNotFound(err), "%v", err)
+	}
+	signature, _ := blueprint.Lookup(kubeops.Name)
+	assert.Equal(t, blueprint.Once, signature.Resume)
 }
 
 func TestPatchMergesListsOfBuiltInKinds(t *testing.T) {

@@ -3,46 +3,27 @@ package wait
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"text/template"
 
-	"github.com/Masterminds/sprig/v3"
-	"k8s.io/client-go/util/jsonpath"
+	"github.com/salvor-io/salvor/internal/blueprint"
 )
-
-// pathPattern is how Wait finds the paths in a condition. The text between $ and }
-// is the path.
-var pathPattern = regexp.MustCompile(`\{\s*\$([^}]*)\}`)
 
 // compileSprig compiles a condition of Wait.
 func compileSprig(text string) (predicate, error) {
-	paths := map[string]*jsonpath.JSONPath{}
-	for _, match := range pathPattern.FindAllStringSubmatch(text, -1) {
-		path := jsonpath.New(match[0])
-		if err := path.Parse("{" + strings.TrimSpace(match[1]) + "}"); err != nil {
-			return nil, fmt.Errorf("%s is not a JSON path (%w); WaitV2 has template variables", match[0], err)
-		}
-		paths[match[0]] = path
+	paths, err := parsePaths(text)
+	if err != nil {
+		return nil, err
 	}
-	functions := functions()
 	return func(object map[string]any) (bool, error) {
-		var problems []error
-		filled := pathPattern.ReplaceAllStringFunc(text, func(match string) string {
-			var value strings.Builder
-			if err := paths[match].Execute(&value, object); err != nil {
-				problems = append(problems, err)
-			}
-			return value.String()
-		})
-		if len(problems) > 0 {
-			return false, errors.Join(problems...)
+		filled, err := paths.fill(text, object)
+		if err != nil {
+			return false, err
 		}
 		// What is parsed now depends on the object, so it may become right later.
-		parsed, err := template.New("condition").Option("missingkey=zero").Funcs(functions).Parse(filled)
+		parsed, err := blueprint.ParseCondition(filled, nil)
 		if err != nil {
 			return false, err
 		}
@@ -50,19 +31,9 @@ func compileSprig(text string) (predicate, error) {
 	}, nil
 }
 
-// functions are sprig's without those that look out of the process: the text of
-// the template comes in part from an object that others write.
-func functions() template.FuncMap {
-	all := sprig.TxtFuncMap()
-	for _, name := range []string{"env", "expandenv", "getHostByName"} {
-		delete(all, name)
-	}
-	return all
-}
-
 // compileKubectl compiles a condition of WaitV2.
 func compileKubectl(text string) (predicate, error) {
-	parsed, err := template.New("condition").Funcs(template.FuncMap{"exists": exists, "base64decode": base64decode}).Parse(text)
+	parsed, err := blueprint.ParseCondition(text, template.FuncMap{"exists": exists, "base64decode": base64decode})
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +58,18 @@ func asJSON(object map[string]any) (map[string]any, error) {
 	return plain, err
 }
 
-// isTrue executes a template; a panic of a template function is an error.
-func isTrue(t *template.Template, data any) (result bool, err error) {
+// isTrue renders a condition; a panic on the way is an error.
+func isTrue(c *blueprint.Condition, data any) (result bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			result, err = false, fmt.Errorf("the template panicked: %v", p)
 		}
 	}()
-	var output strings.Builder
-	if err := t.Execute(&output, data); err != nil {
+	output, err := c.Render(data)
+	if err != nil {
 		return false, err
 	}
-	return strings.TrimSpace(output.String()) == "true", nil
+	return strings.TrimSpace(output) == "true", nil
 }
 
 // exists reports whether index would find something, as kubectl's function.

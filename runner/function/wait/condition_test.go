@@ -1,6 +1,8 @@
 package wait
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -66,7 +68,7 @@ func TestConditionsOfWaitV2(t *testing.T) {
 		"exists, not":          {condition: `{{ or (exists .status "nothing") (exists .status "conditions" 2) (exists .status "health" "x") (exists . 1) }}`},
 		"exists, empty":        {condition: `{{ exists .status "empty" }}`, want: true},
 		"base64decode":         {condition: `{{ .status.secret | base64decode | eq "hello" }}`, want: true},
-		"base64decode of junk": {condition: `{{ .status.health | printf "%s!" | base64decode }}`, err: "illegal base64"},
+		"base64decode of junk": {condition: `{{ .status.health | printf "%s!" | base64decode }}`, err: "base64decode fails"},
 		"index out of range":   {condition: `{{ index .status.conditions 5 }}`, err: "out of range"},
 	}
 	for name, tt := range tests {
@@ -96,4 +98,58 @@ func TestBrokenConditionsAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "missing value for if")
 	_, err = compileKubectl(`{{ upper "sprig is not there" }}`)
 	require.ErrorContains(t, err, `function "upper" not defined`)
+}
+
+// What a condition or an object can ask for is bounded.
+func TestBombs(t *testing.T) {
+	nested := any("x")
+	for range 60 {
+		nested = []any{nested}
+	}
+	object := map[string]any{
+		"nested": nested,
+		"code":   `{{ range until 30000 }}{{ range until 30000 }}{{ end }}{{ end }}`,
+		"large":  strings.Repeat("x", 700_000),
+	}
+	union := "{$.nested" + strings.Repeat("[0,0]", 60) + "}"
+	bombs := map[string]struct {
+		compile   func(string) (predicate, error)
+		condition string
+		want      string
+	}{
+		"loops":                    {compileSprig, `{{ range until 30000 }}{{ range until 30000 }}{{ end }}{{ end }}`, "too much work"},
+		"loops of the object":      {compileSprig, `{$.code}`, "too much work"},
+		"a text that grows":        {compileSprig, `{{ repeat 2000000000 "x" }}`, "too large"},
+		"a template in itself":     {compileSprig, `{{ define "x" }}{{ template "x" }}{{ end }}{{ template "x" }}`, "too much work"},
+		"large values":             {compileSprig, `{$.large}{$.large}`, "the condition with the object's values in it is over"},
+		"paths that multiply":      {compileSprig, union, "too much work"},
+		"descents that multiply":   {compileSprig, `{$..a..b}`, "too much work"},
+		"multiplied in a filter":   {compileSprig, `{$.a[?(@..b..c=="x")]}`, "too much work"},
+		"too many paths":           {compileSprig, manyPaths(), "more than 32 different paths"},
+		"V2: loops of a number":    {compileKubectl, `{{ $n := 100000000 }}{{ range $n }}{{ range $n }}{{ end }}{{ end }}`, "too much work"},
+		"V2: a template in itself": {compileKubectl, `{{ define "x" }}{{ template "x" }}{{ template "x" }}{{ end }}{{ template "x" }}`, "too much work"},
+		"V2: a width":              {compileKubectl, `{{ printf "%1000000d%1000000d" 1 1 }}`, "too large"},
+		"V2: output":               {compileKubectl, `{{ .large }}{{ .large }}`, "the rendered text is over"},
+	}
+	for name, tt := range bombs {
+		t.Run(name, func(t *testing.T) {
+			holds, err := tt.compile(tt.condition)
+			for range 2 { // the allowance is that of one evaluation
+				if holds != nil {
+					var result bool
+					result, err = holds(object)
+					assert.False(t, result)
+				}
+				require.ErrorContains(t, err, tt.want)
+			}
+		})
+	}
+}
+
+func manyPaths() string {
+	var text strings.Builder
+	for i := range 33 {
+		fmt.Fprintf(&text, "{$.a%d}", i)
+	}
+	return text.String()
 }

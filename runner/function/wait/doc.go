@@ -14,6 +14,10 @@
 //
 // A condition holds if its output, without the space around it, is "true".
 //
+// Conditions are asked again and again of objects that anybody may write, so all
+// of it is bounded: the templates by package blueprint, as those of arguments are,
+// the paths here (path.go).
+//
 // Each object is followed by a watch (package object), and the conditions are
 // asked when one changes; Kanister polls up to every ten seconds. A condition that
 // cannot be evaluated does not hold, since the object, its fields and even its kind
