@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,14 +204,23 @@ func (t *task) later(held context.Context) outcome {
 	return outcomeReturned
 }
 
-// standing reads the run until it is known how the attempt stands.
+// standing reads the run until it is known how the attempt stands. An attempt
+// whose end was reported is over, although the run may not say so yet: its runner
+// died before it could acknowledge the job, and its pod may be gone. REPORTS is
+// read first, because a report leaves it only after the run was written.
 func (t *task) standing(ctx context.Context) (*event.Run, standing, error) {
 	var run *event.Run
+	var reported bool
 	err := again.Do(ctx, again.Policy{
 		Clock: t.runner.clock, Limit: readLimit,
 		If:     func(err error) bool { return !errors.Is(err, stream.ErrNotFound) },
 		Failed: func(err error) { t.log.Warn().Err(err).Msg("cannot read the run; trying again") },
 	}, func(ctx context.Context) (err error) {
+		waiting, err := t.runner.reports.Pending(ctx, t.job.Key.Namespace, t.job.Key.UID)
+		if err != nil {
+			return err
+		}
+		reported = slices.ContainsFunc(waiting, t.ends)
 		run, _, err = t.runner.runs.Get(ctx, t.job.Key.Namespace, t.job.Key.UID)
 		return err
 	})
@@ -220,7 +230,20 @@ func (t *task) standing(ctx context.Context) (*event.Run, standing, error) {
 	if err != nil {
 		return nil, standingAhead, err
 	}
+	if reported {
+		return run, standingOver, nil
+	}
 	return run, standingOf(run, t.job.Key), nil
+}
+
+// ends tells whether a report is the end of this attempt.
+func (t *task) ends(r event.Report) bool {
+	switch r.Kind {
+	case event.ReportSucceeded, event.ReportFailed, event.ReportCancelled:
+		return r.Key == t.job.Key
+	case event.ReportProgress, event.ReportCancel:
+	}
+	return false
 }
 
 // cleanUp deletes the attempt's pods. What fails here is swept later.

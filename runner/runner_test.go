@@ -194,6 +194,21 @@ func TestStaleJobsAreDropped(t *testing.T) {
 			assert.Zero(t, b.pods(), "a pod left over by a lost runner goes too")
 		})
 	}
+	t.Run("end is reported, not decided upon", func(t *testing.T) {
+		b := newBench(t, nil)
+		task := returns(nil, nil)
+		b.leftover()
+		reports := stream.NewReports(b.js, event.SourceRunner)
+		report := &event.Report{Kind: event.ReportSucceeded, Key: b.key(event.KindCore, 0), At: time.Unix(1, 0).UTC()}
+		require.NoError(t, reports.Publish(t.Context(), report, ""))
+		b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+		b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+		b.settled()
+		assert.Empty(t, task.began, "the effect would happen twice")
+		waiting, err := reports.Pending(t.Context(), "shop", "u1")
+		require.NoError(t, err)
+		assert.Len(t, waiting, 1)
+	})
 	for name, tt := range map[string]struct {
 		answer any
 		code   int
