@@ -22,8 +22,8 @@ import (
 
 const (
 	defaultRegion = "us-east-1"
-	// roleSession is the name under which an assumed role shows in an audit log.
-	roleSession = "salvor"
+	// roleName is the name under which an assumed role shows in an audit log.
+	roleName = "salvor"
 )
 
 // openS3 opens a bucket of AWS, or with an endpoint of anything that speaks S3.
@@ -75,7 +75,7 @@ func assumeRole(cfg aws.Config, role, endpoint string) aws.CredentialsProvider {
 		}
 	})
 	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, role, func(o *stscreds.AssumeRoleOptions) {
-		o.RoleSessionName = roleSession
+		o.RoleSessionName = roleName
 	}))
 }
 
