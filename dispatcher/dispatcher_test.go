@@ -244,7 +244,14 @@ func TestRecordsArePastTheirRetention(t *testing.T) {
 	s := startServer(t)
 	clk := clocktesting.NewFakeClock(time.Now())
 	d := startDispatcher(t, dispatcher.Deps{JS: s.js, Clock: clk}, options())
-	r := startRunner(t, s.js, &runner{})
+	blobs := stream.NewBlobs(s.js)
+	r := startRunner(t, s.js, &runner{script: func(j event.Job) *event.Report {
+		output, err := blobs.Put(t.Context(), map[string]string{"key": strings.Repeat(j.Key.UID, event.InlineLimit)})
+		if err != nil {
+			t.Error(err)
+		}
+		return &event.Report{Kind: event.ReportSucceeded, Output: &output}
+	}})
 	s.create("ns", "u1", action("backup", "dump"))
 	ended(t, s.runs, "ns", "u1")
 	clk.Step(100 * time.Hour)
@@ -256,8 +263,15 @@ func TestRecordsArePastTheirRetention(t *testing.T) {
 		_, _, err := s.runs.Get(t.Context(), "ns", "u1")
 		return errors.Is(err, stream.ErrNotFound) && d.metric(t, "runs") == 1
 	})
-	_, _, err := s.runs.Get(t.Context(), "ns", "u2")
+	run, _, err := s.runs.Get(t.Context(), "ns", "u2")
 	require.NoError(t, err, "younger than the retention")
+	var left []string
+	require.Eventually(t, func() bool {
+		clk.Step(10 * time.Minute)
+		left, err = blobs.Older(t.Context(), time.Now().Add(time.Hour))
+		return err == nil && len(left) == 1
+	}, patience, 500*time.Millisecond, "the output of u1 is removed")
+	assert.Equal(t, []string{run.Actions[0].Phases[0].Output.Digest}, left)
 }
 
 func TestARunThatGrowsTooLargeStillEnds(t *testing.T) {

@@ -16,6 +16,7 @@
 //	apply.go    decide, write, tell
 //	repeat.go   what may have been lost is told again
 //	sweep.go    records past their retention are removed
+//	collect.go  and the contents that then no run names
 //
 // # Order of a step
 //

@@ -86,7 +86,11 @@ func (e *engine) run(ctx context.Context) {
 		}
 		return nil
 	})
-	e.group.Go(func() error { e.every(ctx, e.options.SweepInterval, e.sweep); return nil })
+	contents := &collector{engine: e}
+	e.group.Go(func() error {
+		e.every(ctx, e.options.SweepInterval, func(ctx context.Context) { e.sweep(ctx); contents.sweep(ctx) })
+		return nil
+	})
 	e.group.Go(func() error { e.every(ctx, e.options.RecheckInterval, e.recheck); return nil })
 }
 

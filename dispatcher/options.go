@@ -33,6 +33,7 @@ type Options struct {
 	// does not answer, before it fails. Default 1 h.
 	PlanRetryFor time.Duration
 	// RunRetention is how long the record of a run is kept after its end.
+	// Contents in BLOBS that then no run names go about a day later.
 	// Default 168 h.
 	RunRetention time.Duration
 	// SweepInterval is how often records are looked through for those past

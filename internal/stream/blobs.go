@@ -22,7 +22,8 @@ type Blobs struct {
 func NewBlobs(js jetstream.JetStream) *Blobs { return &Blobs{js: js} }
 
 // Put encodes v and returns a Payload: inline up to event.InlineLimit bytes,
-// stored under its digest above. Putting the same content again stores nothing.
+// stored under its digest above. Putting the same content again stores nothing,
+// but makes it young again for Older and Remove.
 func (b *Blobs) Put(ctx context.Context, v any) (event.Payload, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -52,8 +53,8 @@ func (b *Blobs) store(ctx context.Context, digest string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", event.BucketBlobs, err)
 	}
-	if _, err := store.GetInfo(ctx, digest); err == nil {
-		return nil
+	if there, err := b.touch(ctx, digest); there || err != nil {
+		return err
 	}
 	if _, err := store.PutBytes(ctx, digest, data); err != nil {
 		return fmt.Errorf("store %d bytes in %s: %w", len(data), event.BucketBlobs, err)

@@ -147,6 +147,20 @@ func (q *Reports) Pending(ctx context.Context, namespace, uid string) ([]event.R
 	}
 }
 
+// Oldest is when the oldest report that is not acknowledged was queued; the zero
+// time if there is none.
+func (q *Reports) Oldest(ctx context.Context) (time.Time, error) {
+	s, err := q.js.Stream(ctx, event.StreamReports)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("open stream %s: %w", event.StreamReports, err)
+	}
+	state := s.CachedInfo().State
+	if state.Msgs == 0 {
+		return time.Time{}, nil
+	}
+	return state.FirstTime, nil
+}
+
 // Consumer returns the dispatchers' consumer.
 func (q *Reports) Consumer(ctx context.Context, ackWait time.Duration) (jetstream.Consumer, error) {
 	c, err := q.js.CreateOrUpdateConsumer(ctx, event.StreamReports, jetstream.ConsumerConfig{
