@@ -438,6 +438,23 @@ func TestKanisterCRD(t *testing.T) {
 	}, patience, tick)
 }
 
+// Kanister's CRD is replaced by Salvor's while the bridge is at work, as its log
+// asks for: statuses are then to be written to the subresource.
+func TestCRDGetsAStatusSubresource(t *testing.T) {
+	old := oldServer(t)
+	w := newWorldOn(t, old, nil).start()
+	before := w.create("before")
+	w.advance(before, begin)
+	w.status(before, kanister.StateRunning)
+	old.InstallCRDs(t, crds)
+	require.Eventually(t, func() bool {
+		_, err := w.clients.ActionSets(w.namespace).Patch(t.Context(), before.Name, types.MergePatchType, []byte("{}"), metav1.PatchOptions{}, "status")
+		return err == nil
+	}, patience, tick, "the API server serves the subresource")
+	w.advance(before, finish)
+	w.status(before, kanister.StateComplete)
+}
+
 // A gone namespace, a missing CRD: Ready says what is missing.
 func TestReadyNamesWhatIsMissing(t *testing.T) {
 	config := server.Config()

@@ -88,7 +88,7 @@ func (w *worker) perform(ctx context.Context, rec *record) error {
 		effect := rec.owed[0]
 		if _, isEvent := effect.(decide.Emit); isEvent && failed != nil {
 			untold = append(untold, effect)
-		} else if err := w.do(ctx, &rec.run, effect); err != nil {
+		} else if err := w.settleOne(ctx, rec, effect); err != nil {
 			if !isEvent {
 				rec.owed = append(untold, rec.owed...)
 				return errors.Join(failed, err)
@@ -100,6 +100,35 @@ func (w *worker) perform(ctx context.Context, rec *record) error {
 	rec.owed = untold
 	w.forget(rec)
 	return failed
+}
+
+// settleOne does one effect. A job whose publication failed may be queued all the
+// same, and be done by now, with its report on the way: it is queued again only
+// with the proof that repeatJobs asks for.
+func (w *worker) settleOne(ctx context.Context, rec *record, effect decide.Effect) error {
+	job, isJob := effect.(decide.PublishJob)
+	if !isJob {
+		return w.do(ctx, &rec.run, effect)
+	}
+	var err error
+	if rec.unsure == effect.ID() {
+		err = w.requeue(ctx, rec, job)
+	} else {
+		err = w.do(ctx, &rec.run, effect)
+	}
+	rec.unsure = ""
+	if err != nil {
+		rec.unsure = effect.ID()
+	}
+	return err
+}
+
+func (w *worker) requeue(ctx context.Context, rec *record, job decide.PublishJob) error {
+	queued, err := w.jobs.Queued(ctx, event.DefaultPool, job.Job.Key)
+	if err != nil || queued {
+		return err
+	}
+	return w.repeatJobs(ctx, rec, []decide.PublishJob{job})
 }
 
 // owesEventsOnly reports whether all that is left to do for the run is to tell.

@@ -29,6 +29,9 @@ type record struct {
 	revision uint64
 	// owed is what the stored state asks for and was not done yet.
 	owed []decide.Effect
+	// unsure is the id of an owed job that may have been queued though its
+	// publication failed.
+	unsure string
 	// told says that all that the state asks for was done by this process, but
 	// for what is owed. A state that somebody else wrote, or that was found,
 	// may have lost something.

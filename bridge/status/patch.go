@@ -63,7 +63,7 @@ func (w *Writer) Write(ctx context.Context, ref Ref, status *kanister.ActionSetS
 		return fmt.Errorf("encode the status of %s: %w: %w", ref, ErrRefused, err)
 	}
 	if !w.whole.Load() {
-		err := w.patch(ctx, ref, patch, "status")
+		_, err := w.patch(ctx, ref, patch, "status")
 		if !apierrors.IsNotFound(err) {
 			return w.explain(ctx, ref, err)
 		}
@@ -73,13 +73,20 @@ func (w *Writer) Write(ctx context.Context, ref Ref, status *kanister.ActionSetS
 		}
 		w.whole.Store(true)
 	}
-	return w.explain(ctx, ref, w.patch(ctx, ref, patch))
+	found, err := w.patch(ctx, ref, patch)
+	if err == nil && (found.Status == nil || found.Status.State != status.State) {
+		// The CRD has got a status subresource meanwhile: the object's own status
+		// is then left as it is, and that is no error.
+		w.whole.Store(false)
+		_, err = w.patch(ctx, ref, patch, "status")
+	}
+	return w.explain(ctx, ref, err)
 }
 
-func (w *Writer) patch(ctx context.Context, ref Ref, patch []byte, subresources ...string) error {
-	_, err := w.clients.ActionSets(ref.Namespace).Patch(ctx, ref.Name, types.JSONPatchType, patch,
+func (w *Writer) patch(ctx context.Context, ref Ref, patch []byte, subresources ...string) (*kanister.ActionSet, error) {
+	found, err := w.clients.ActionSets(ref.Namespace).Patch(ctx, ref.Name, types.JSONPatchType, patch,
 		metav1.PatchOptions{FieldManager: FieldManager}, subresources...)
-	return err //nolint:wrapcheck // explain wraps it
+	return found, err //nolint:wrapcheck // explain wraps it
 }
 
 // explain sorts the API server's answers. It refuses a failed test of the uid

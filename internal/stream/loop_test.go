@@ -23,6 +23,7 @@ type silent struct {
 func (s *silent) Messages(...jetstream.PullMessagesOpt) (jetstream.MessagesContext, error) {
 	return s, nil
 }
+
 func (s *silent) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
 	return nil, jetstream.ErrNoHeartbeat
 }

@@ -62,6 +62,9 @@ func (s *Server) natsOptions(l *link) []nats.Option {
 		nats.Name("salvor " + strings.Join(s.options.Roles, ",")),
 		nats.MaxReconnects(-1),
 		nats.RetryOnFailedConnect(true),
+		// Otherwise the client closes itself for good when it is refused twice,
+		// as happens while credentials are being exchanged on both sides.
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(retryFirst),
 		nats.DrainTimeout(drainTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
