@@ -17,7 +17,7 @@
 //	func TestMain(m *testing.M) {
 //		os.Exit(kubetest.Run(m, func(s *kubetest.Server) error {
 //			server = s
-//			return s.ApplyCRDs(context.Background(), "../deploy/chart/crds")
+//			return s.ApplyCRDs(context.Background(), "../deploy/chart/files/crds")
 //		}))
 //	}
 //

@@ -10,7 +10,7 @@
 // end; then the connection is drained, so that what they published last is on
 // the server, and the broker stops and closes its store. A role that is still
 // there after Grace is left behind: everything it does is safe to be cut off
-// (see the design of claims and adoption), and a process that does not end is
+// (see package runner), and a process that does not end is
 // killed by its supervisor anyway.
 //
 // Readiness is that of the roles and of the connection. Liveness is only that

@@ -26,5 +26,5 @@
 // at all, and what RBAC forbids.
 //
 // Nothing is written, so the functions may be run again; the timeout then begins
-// anew, as the phase's own limit does not.
+// anew.
 package wait
