@@ -50,7 +50,7 @@ func newBench(t *testing.T, change func(*kanister.BlueprintAction)) *bench {
 	t.Helper()
 	b := &bench{t: t, js: natstest.Start(t), kube: fake.NewClientset(
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}, Data: map[string][]byte{"password": []byte("hunter2")}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}, Data: map[string][]byte{"password": []byte("hunter2-and-more")}},
 	)}
 	b.runs = stream.NewRuns(b.js, event.SourceDispatcher)
 	b.jobs = stream.NewJobs(b.js, clock.RealClock{})

@@ -120,6 +120,11 @@ func interrupted(name, how string) error {
 
 // succeeded renders the artifacts, if they are asked for.
 func (t *task) succeeded(values *blueprint.Values, output map[string]any, redact func(string) string) ending {
+	if key := t.tells(values, output); key != "" {
+		return ending{kind: endingFailed, failure: &event.Failure{Reason: event.ReasonOutput, Message: fmt.Sprintf(
+			"output %q holds a value of a Secret, and outputs are kept in the ActionSet's status for everybody to read; "+
+				"let later phases read the Secret through their objects, or start the runner with --allow-secret-outputs", key)}}
+	}
 	e := ending{kind: endingSucceeded, output: output}
 	if !t.job.RenderArtifacts && t.job.Key.Kind != event.KindRender {
 		return e
@@ -135,6 +140,15 @@ func (t *task) succeeded(values *blueprint.Values, output map[string]any, redact
 		e.artifacts, e.artifactsFailure = nil, failureOf(err, redact)
 	}
 	return e
+}
+
+// tells returns the key of an output that gives a secret value away, if that is
+// not allowed.
+func (t *task) tells(values *blueprint.Values, output map[string]any) string {
+	if t.runner.options.AllowSecretOutputs || values == nil {
+		return ""
+	}
+	return values.Tells(output)
 }
 
 // guard turns a panic into the failure of this one phase. The stack goes to the

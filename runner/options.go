@@ -45,6 +45,9 @@ type Options struct {
 	// job to another runner. All runners of a pool must have the same. Default
 	// 10 s.
 	AckWait time.Duration
+	// AllowSecretOutputs lets phases publish values of Secrets, which then stand
+	// on the streams and in the status, as Kanister allows. Default false.
+	AllowSecretOutputs bool
 	// SweepEvery is how often leftover pods are looked for. Default 5 min.
 	SweepEvery time.Duration
 	// Pods are the options of the pod side.
@@ -78,6 +81,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Name, "runner-name", o.Name, "name of this runner, the same after a restart; empty means the host's name")
 	fs.DurationVar(&o.ClaimTTL, "runner-claim-ttl", o.ClaimTTL, "how long a job stays claimed by a runner that is gone, in whole seconds")
 	fs.DurationVar(&o.AckWait, "runner-ack-wait", o.AckWait, "how long the queue waits for a sign of life of a job's runner; the same for all runners of a pool")
+	fs.BoolVar(&o.AllowSecretOutputs, "allow-secret-outputs", o.AllowSecretOutputs, "let phases publish values of Secrets as outputs, for everybody who may read ActionSets to see")
 	o.Pods.BindFlags(fs)
 }
 

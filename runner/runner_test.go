@@ -29,7 +29,7 @@ func TestSuccessIsReportedAndAcknowledged(t *testing.T) {
 	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
 	c := within(t, task.began, "the call")
-	assert.Equal(t, []any{"echo", "hello", "hunter2"}, c.Args["command"], "rendered")
+	assert.Equal(t, []any{"echo", "hello", "hunter2-and-more"}, c.Args["command"], "rendered")
 	assert.Equal(t, map[string]string{"kanister.io/JobID": "7"}, c.Labels)
 	assert.Equal(t, "dump", c.Phase)
 	assert.Equal(t, "backup", c.Action)
@@ -44,14 +44,45 @@ func TestSuccessIsReportedAndAcknowledged(t *testing.T) {
 
 func TestFailureIsRedacted(t *testing.T) {
 	b := newBench(t, nil)
-	task := returns(nil, function.Errorf(event.ReasonPodFailed, "psql: password hunter2 is wrong"))
+	task := returns(nil, function.Errorf(event.ReasonPodFailed, "psql: password hunter2-and-more is wrong"))
 	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
 	r := b.report()
 	assert.Equal(t, event.ReportFailed, r.Kind)
 	assert.Equal(t, &event.Failure{Reason: event.ReasonPodFailed, Message: "psql: password *** is wrong"}, r.Failure)
 	b.settled()
-	assert.NotContains(t, b.log.String(), "hunter2")
+	assert.NotContains(t, b.log.String(), "hunter2-and-more")
+}
+
+func TestOutputThatGivesASecretAway(t *testing.T) {
+	for name, tt := range map[string]struct {
+		allowed bool
+		value   string
+		kind    event.ReportKind
+	}{
+		"the value":         {false, " hunter2-and-more\n", event.ReportFailed},
+		"inside a text":     {false, "it is hunter2-and-more", event.ReportFailed},
+		"a part of it":      {false, "hunter2", event.ReportSucceeded},
+		"allowed by a flag": {true, "hunter2-and-more", event.ReportSucceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			task := returns(map[string]any{"harmless": "x", "word": tt.value}, nil)
+			b.start("r1", function.Registry{"KubeTask": task.factory}, func(_ *Deps, o *Options) { o.AllowSecretOutputs = tt.allowed })
+			b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+			r := b.report()
+			assert.Equal(t, tt.kind, r.Kind)
+			if tt.kind == event.ReportSucceeded {
+				return
+			}
+			assert.Equal(t, event.ReasonOutput, r.Failure.Reason)
+			assert.Contains(t, r.Failure.Message, `output "word"`)
+			assert.NotContains(t, r.Failure.Message, "hunter2")
+			assert.Nil(t, r.Output)
+			b.settled()
+			assert.NotContains(t, b.log.String(), "hunter2")
+		})
+	}
 }
 
 func TestArgumentsThatCannotBeRendered(t *testing.T) {
@@ -149,16 +180,16 @@ func TestArtifacts(t *testing.T) {
 
 func TestPanicFailsItsPhaseOnly(t *testing.T) {
 	b := newBench(t, nil)
-	task := newCall(func(context.Context, *function.Call) (map[string]any, error) { panic("hunter2") })
+	task := newCall(func(context.Context, *function.Call) (map[string]any, error) { panic("hunter2-and-more") })
 	exec := returns(nil, nil)
 	b.start("r1", function.Registry{"KubeTask": task.factory, "KubeExec": exec.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
 	r := b.report()
 	assert.Equal(t, event.ReasonInternal, r.Failure.Reason)
-	assert.NotContains(t, r.Failure.Message, "hunter2")
+	assert.NotContains(t, r.Failure.Message, "hunter2-and-more")
 	assert.NotContains(t, r.Failure.Message, "goroutine")
 	assert.Contains(t, b.log.String(), "runner_test.go", "the stack is in the log")
-	assert.NotContains(t, b.log.String(), "hunter2")
+	assert.NotContains(t, b.log.String(), "hunter2-and-more")
 	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
 	assert.Equal(t, event.ReportSucceeded, b.report().Kind, "the runner goes on")
 	b.settled()
@@ -293,8 +324,10 @@ func TestUnknownFunction(t *testing.T) {
 
 func TestReportThatCannotBeStoredIsNotLost(t *testing.T) {
 	b := newBench(t, nil)
-	task := returns(nil, errTest)
-	require.NoError(t, b.js.DeleteStream(t.Context(), event.StreamReports))
+	task := newCall(func(ctx context.Context, _ *function.Call) (map[string]any, error) {
+		assert.NoError(t, b.js.DeleteStream(ctx, event.StreamReports))
+		return nil, errTest
+	})
 	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
 	require.ErrorIs(t, within(t, task.ended, "the call"), errTest)

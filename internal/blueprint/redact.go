@@ -116,3 +116,19 @@ func (r *redactor) redact(text string) string {
 func (r *redactor) holds(text string) bool {
 	return slices.ContainsFunc(r.values, func(value string) bool { return strings.Contains(text, value) })
 }
+
+// Lengths in bytes from which a secret value in an output is taken for one. A
+// shorter one may be there by chance: a user name that is also a directory.
+const (
+	tellingWhole = 8
+	tellingPart  = 16
+)
+
+// tells reports whether the text gives a secret value away: it is one, or has a
+// long one in it.
+func (r *redactor) tells(text string) bool {
+	text = strings.TrimSpace(text)
+	return slices.ContainsFunc(r.values, func(value string) bool {
+		return len(value) >= tellingPart && strings.Contains(text, value) || len(value) >= tellingWhole && text == value
+	})
+}

@@ -141,6 +141,18 @@ func (v *Values) RenderAny(x any) (any, error) { return v.renderAny(v.field, x) 
 // stay.
 func (v *Values) Redact(text string) string { return v.redact.redact(text) }
 
+// Tells returns the first key, in order, under which an output gives away a
+// secret value that was read for this phase: a value of eight bytes or more as it
+// is, or one of sixteen or more inside a longer text. It is empty if none does.
+func (v *Values) Tells(output map[string]any) string {
+	for _, key := range slices.Sorted(maps.Keys(output)) {
+		if text, ok := output[key].(string); ok && v.redact.tells(text) {
+			return key
+		}
+	}
+	return ""
+}
+
 // PodOverride of the ActionSet.
 func (v *Values) PodOverride() map[string]any { return v.data.PodOverride }
 

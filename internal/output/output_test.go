@@ -105,7 +105,7 @@ func TestParserBoundsTheTotal(t *testing.T) {
 	}
 	_, _ = p.Write([]byte(marker("last", value)))
 	_, err := p.Finish()
-	require.ErrorContains(t, err, `key "last" makes all outputs of the phase more than 33554432 bytes`)
+	require.ErrorContains(t, err, fmt.Sprintf(`key "last" makes all outputs of the phase more than %d bytes`, output.MaxTotal))
 }
 
 func TestTail(t *testing.T) {

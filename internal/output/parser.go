@@ -13,7 +13,7 @@ const (
 	// MaxValue is how long the JSON object after a marker may be.
 	MaxValue = 8 << 20
 	// MaxTotal is how much all keys and values of one phase may be together.
-	MaxTotal = 32 << 20
+	MaxTotal = 8 << 20
 	// TailLines is how many lines Tail returns at most.
 	TailLines = 10
 )

@@ -69,6 +69,16 @@ actions:
               echo 'in a line: {{ .Secrets.a.Data.password | toString }} {{ .Object.data.password }}'
               echo '{{ .Object.data.password | b64dec }}' '{{ toJson .Profile }}'
               exit {{ .Options.code }}
+  # Publishes what it should not.
+  publish:
+    phases:
+      - func: KubeTask
+        name: tell
+        objects: {o: {kind: Secret, name: phase, namespace: "{ns}"}}
+        args:
+          namespace: "{ns}"
+          image: busybox
+          command: [sh, -c, 'echo "###Phase-output###: {\"key\":\"password\",\"value\":\"so: {{ .Phases.tell.Secrets.o.Data.password | toString }}\"}"']
   # Cannot be rendered, on a line that holds a secret.
   unrenderable:
     phases:
@@ -108,7 +118,7 @@ func TestNoSecretLeaves(t *testing.T) {
 		secrets: {a: {name: action, namespace: "{ns}"}}, profile: {name: profile, namespace: "{ns}"}`
 	var all []*kanister.ActionSet
 	for name, action := range map[string]string{
-		"leak-ok": "leak", "leak-failed": "leak", "unrenderable": "unrenderable", "unrenderable2": "unrenderable2", "badimage": "badimage",
+		"leak-ok": "leak", "leak-failed": "leak", "unrenderable": "unrenderable", "unrenderable2": "unrenderable2", "badimage": "badimage", "publish": "publish",
 	} {
 		code := "0"
 		if name != "leak-ok" {
@@ -116,7 +126,7 @@ func TestNoSecretLeaves(t *testing.T) {
 		}
 		start(t, ns, name, `{name: `+action+`, options: {code: "`+code+`"}, `+rest+`}`)
 	}
-	for _, name := range []string{"leak-ok", "leak-failed", "unrenderable", "unrenderable2", "badimage"} {
+	for _, name := range []string{"leak-ok", "leak-failed", "unrenderable", "unrenderable2", "badimage", "publish"} {
 		got := ended(t, ns, name)
 		all = append(all, got)
 		if name == "leak-ok" {
