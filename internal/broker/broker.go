@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 )
 
 // Options of the embedded server.
@@ -21,13 +23,16 @@ type Options struct {
 	// listens: this process connects without a socket. Port -1 picks a free one.
 	Host string
 	Port int
+	// Log is told the server's warnings and errors. The zero value says nothing.
+	Log zerolog.Logger
 	// NoSync leaves syncing to the operating system. For tests only.
 	NoSync bool
 }
 
 // Broker is a running server.
 type Broker struct {
-	server *server.Server
+	server  *server.Server
+	listens bool
 }
 
 // readyTimeout bounds the wait for the server's recovery of its store.
@@ -37,6 +42,10 @@ const readyTimeout = 60 * time.Second
 func Start(ctx context.Context, o Options) (*Broker, error) {
 	if o.StoreDir == "" {
 		return nil, errors.New("broker: the data directory is not set; pass --data-dir")
+	}
+	// Told here at once; the server itself would only never become ready.
+	if err := os.MkdirAll(o.StoreDir, 0o700); err != nil {
+		return nil, fmt.Errorf("broker: the data directory %s cannot be used: %w", o.StoreDir, err)
 	}
 	options := &server.Options{
 		ServerName:        "salvor",
@@ -48,13 +57,13 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 		Host:              o.Host,
 		Port:              o.Port,
 		NoSigs:            true,
-		NoLog:             true,
 		MaxPayload:        1 << 20,
 	}
 	s, err := server.NewServer(options)
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
+	s.SetLoggerV2(logger{log: o.Log}, false, false, false)
 	s.Start()
 	deadline := readyTimeout
 	if at, ok := ctx.Deadline(); ok {
@@ -65,7 +74,7 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 		s.WaitForShutdown()
 		return nil, fmt.Errorf("broker: the server did not become ready within %s; is %s writable and not in use by another process?", deadline, o.StoreDir)
 	}
-	return &Broker{server: s}, nil
+	return &Broker{server: s, listens: !options.DontListen}, nil
 }
 
 // Connect connects to the server inside this process.
@@ -77,8 +86,13 @@ func (b *Broker) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// URL is the address for clients outside the process.
-func (b *Broker) URL() string { return b.server.ClientURL() }
+// URL is the address for clients outside the process, empty when nothing listens.
+func (b *Broker) URL() string {
+	if !b.listens {
+		return ""
+	}
+	return b.server.ClientURL()
+}
 
 // Stop stops the server and waits until its store is closed.
 func (b *Broker) Stop() {

@@ -38,7 +38,7 @@ func (s *Server) connect(ctx context.Context) (*link, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.broker, err = broker.Start(ctx, broker.Options{StoreDir: o.DataDir, Host: host, Port: port, NoSync: o.noSync}); err != nil {
+		if l.broker, err = broker.Start(ctx, broker.Options{StoreDir: o.DataDir, Host: host, Port: port, Log: s.log, NoSync: o.noSync}); err != nil {
 			return nil, fmt.Errorf("start the embedded broker: %w", err)
 		}
 	}
