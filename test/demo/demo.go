@@ -84,10 +84,7 @@ func (d *demo) install(ctx context.Context) (string, error) {
 	if _, err := d.tools.Kubectl(ctx, "create", "namespace", namespace); err != nil {
 		return "", err
 	}
-	_, err := d.tools.Helm(ctx, "upgrade", "--install", "salvor", filepath.Join(d.tools.Root, "deploy", "chart"),
-		"--namespace", "salvor", "--create-namespace", "--wait", "--timeout", "3m",
-		"--set", "image.tag="+d.tag, "--set", "rbac.workloadNamespaces={"+namespace+"}")
-	if err != nil {
+	if err := d.tools.Install(ctx, d.tag, namespace); err != nil {
 		return "", err
 	}
 	address, stop, err := d.tools.Forward(ctx, "salvor", "salvor", 8080)

@@ -92,9 +92,7 @@ func install(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := suite.tools.Helm(ctx, "upgrade", "--install", "salvor", filepath.Join(suite.tools.Root, "deploy", "chart"),
-		"--namespace", "salvor", "--create-namespace", "--wait", "--timeout", "3m", "--set", "image.tag=dev",
-		"--set", "rbac.workloadNamespaces={shop,"+strings.Join(namespaces, ",")+"}"); err != nil {
+	if err := suite.tools.Install(ctx, "dev", namespaces...); err != nil {
 		return err
 	}
 	if _, err := suite.tools.Kubectl(ctx, "apply", "-f", filepath.Join("deploy", "local", "manifests", "s3.yaml")); err != nil {
