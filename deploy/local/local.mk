@@ -5,16 +5,15 @@
 
 LOCALCLUSTER = cd deploy/local && GOWORK=off go run -buildvcs=false ./cmd/localcluster
 
-.PHONY: setup kubernetes kubernetes-test cluster cluster-down images
+.PHONY: setup kubernetes cluster cluster-down images
+
+##@ The local cluster
 
 setup: ## Install the Debian packages the local cluster needs (root)
 	@$(LOCALCLUSTER) setup
 
-kubernetes: ## Build Kubernetes and what it needs into .local/bin (10-15 minutes cold)
+kubernetes: ## Build Kubernetes and what it needs into .local/bin (a quarter of an hour cold)
 	@$(LOCALCLUSTER) build
-
-kubernetes-test: ## Build only what the API-server tests need
-	@$(LOCALCLUSTER) build --only etcd,kubernetes
 
 cluster: setup kubernetes ## Start the local cluster and write .local/kubeconfig (root)
 	@$(LOCALCLUSTER) up
