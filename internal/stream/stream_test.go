@@ -289,6 +289,12 @@ func TestBlobs(t *testing.T) {
 			assert.Equal(t, content, back)
 		}
 		var back any
+		for i := range 50 { // what was put is there at once, whoever answers
+			payload, err := blobs.Put(t.Context(), map[string]string{"x": strings.Repeat("z", event.InlineLimit+i)})
+			require.NoError(t, err)
+			var back map[string]string
+			require.NoError(t, blobs.Get(t.Context(), payload, &back))
+		}
 		require.ErrorIs(t, blobs.Get(t.Context(), event.Payload{Digest: "sha256:" + strings.Repeat("0", 64)}, &back), stream.ErrNotFound)
 	})
 }

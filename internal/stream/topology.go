@@ -60,6 +60,24 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
 	}); err != nil {
 		return fmt.Errorf("create or update bucket %s: %w", event.BucketBlobs, err)
 	}
+	return readFromLeader(ctx, js, "OBJ_"+event.BucketBlobs)
+}
+
+// readFromLeader turns direct reads off. Any replica answers those, also one that
+// has not yet got what was just put, and a phase would fail for want of it.
+func readFromLeader(ctx context.Context, js jetstream.JetStream, name string) error {
+	s, err := js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", name, err)
+	}
+	config := s.CachedInfo().Config
+	if !config.AllowDirect {
+		return nil
+	}
+	config.AllowDirect = false
+	if _, err := js.UpdateStream(ctx, config); err != nil {
+		return fmt.Errorf("update stream %s: %w", name, err)
+	}
 	return nil
 }
 
