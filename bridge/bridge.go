@@ -100,7 +100,7 @@ func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, 
 	if o.IngressTokenFile != "" {
 		auth, err := ingress.NewTokenFile(o.IngressTokenFile)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // it names the flag
+			return nil, err // it names the flag
 		}
 		config.Auth = auth
 	}

@@ -33,7 +33,7 @@ func (u *unanswered) PublishMsg(ctx context.Context, msg *nats.Msg, opts ...jets
 			ack, err = nil, nats.ErrTimeout
 		})
 	}
-	return ack, err //nolint:wrapcheck // as the client does
+	return ack, err // as the client does
 }
 
 // TestAJobThatMayHaveBeenQueuedIsNotDoneTwice: the job was stored and done, the

@@ -231,7 +231,7 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		in.rejectTooLarge(as)
 		return nil
 	}
-	return err //nolint:wrapcheck // it says all
+	return err // it says all
 }
 
 // maxRun bounds a run as it is created, in bytes. It travels whole in one message
@@ -272,7 +272,7 @@ func (in *Intake) settled(ctx context.Context, as *kanister.ActionSet) (bool, er
 	}
 	since, err := in.Runs.Since(ctx)
 	if err != nil {
-		return false, err //nolint:wrapcheck // it says all
+		return false, err // it says all
 	}
 	if recoverable(as, since, in.Clock.Now()) {
 		return false, nil
@@ -315,7 +315,7 @@ func (in *Intake) cancel(ctx context.Context, ref status.Ref) error {
 		return nil
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // it says all
+		return err // it says all
 	}
 	if run.State.Terminal() || run.Cancel != nil {
 		return nil

@@ -137,7 +137,7 @@ func (w *Watcher) listWatch(namespace string) *cache.ListWatch {
 				list, err = client.List(ctx, w.filtered(o))
 			}
 			if err != nil {
-				return nil, err //nolint:wrapcheck // the reflector tells expired and refused by type
+				return nil, err // the reflector tells expired and refused by type
 			}
 			return list, nil
 		},
@@ -146,7 +146,7 @@ func (w *Watcher) listWatch(namespace string) *cache.ListWatch {
 			if w.refused(err) {
 				events, err = client.Watch(ctx, w.filtered(o))
 			}
-			return events, err //nolint:wrapcheck // the reflector tells expired and refused by type
+			return events, err // the reflector tells expired and refused by type
 		},
 	}
 }

@@ -196,7 +196,7 @@ func (s *Server) store(ctx context.Context, namespace string, events []cloudeven
 			if duplicate {
 				repeated.Add(1)
 			}
-			return err //nolint:wrapcheck // it names the event
+			return err // it names the event
 		})
 	}
 	err := group.Wait()

@@ -86,7 +86,7 @@ func (w *Writer) Write(ctx context.Context, ref Ref, status *kanister.ActionSetS
 func (w *Writer) patch(ctx context.Context, ref Ref, patch []byte, subresources ...string) (*kanister.ActionSet, error) {
 	found, err := w.clients.ActionSets(ref.Namespace).Patch(ctx, ref.Name, types.JSONPatchType, patch,
 		metav1.PatchOptions{FieldManager: FieldManager}, subresources...)
-	return found, err //nolint:wrapcheck // explain wraps it
+	return found, err // explain wraps it
 }
 
 // explain sorts the API server's answers. It refuses a failed test of the uid

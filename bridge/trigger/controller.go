@@ -97,7 +97,7 @@ func (c *Controller) consume(ctx context.Context, slots *semaphore.Weighted, run
 	if err != nil {
 		return fmt.Errorf("consume events: %w", err)
 	}
-	return stream.RunLoop(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { //nolint:wrapcheck // it says all
+	return stream.RunLoop(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
 		if slots.Acquire(ctx, 1) != nil {
 			return // ctx has ended; the message is delivered again
 		}

@@ -37,12 +37,12 @@ func NewWatcher(c *kube.Clients, log zerolog.Logger, namespaces []string) (*Watc
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				list, err := client.List(ctx, o)
 				if err != nil {
-					return nil, err //nolint:wrapcheck // the reflector tells expired and refused by type
+					return nil, err // the reflector tells expired and refused by type
 				}
 				return list, nil
 			},
 			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-				return client.Watch(ctx, o) //nolint:wrapcheck // the reflector tells expired and refused by type
+				return client.Watch(ctx, o) // the reflector tells expired and refused by type
 			},
 		}, &salvor.ActionTrigger{}, cache.SharedIndexInformerOptions{ObjectDescription: "ActionTriggers"})
 		if err := errors.Join(

@@ -50,7 +50,7 @@ func (e *engine) execute(t *template.Template, d any) (string, error) {
 	e.guard.start()
 	var out output
 	if err := t.Execute(&out, d); err != nil {
-		return "", err //nolint:wrapcheck // explain does
+		return "", err // explain does
 	}
 	return string(out.text), nil
 }

@@ -78,7 +78,7 @@ type lockedBuffer struct {
 func (b *lockedBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.buf.Write(p) //nolint:wrapcheck // a buffer has no errors
+	return b.buf.Write(p) // a buffer has no errors
 }
 
 func (b *lockedBuffer) String() string {

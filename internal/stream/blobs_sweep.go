@@ -124,7 +124,7 @@ func (b *Blobs) replaceMeta(ctx context.Context, seen *meta, data []byte) (uint6
 	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(seen.Sequence))
 	if err != nil {
-		return 0, err //nolint:wrapcheck // the callers do
+		return 0, err // the callers do
 	}
 	return ack.Sequence, nil
 }

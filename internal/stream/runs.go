@@ -132,7 +132,7 @@ func (s *Runs) Follow(ctx context.Context, h RunHandler, bad func(error)) error 
 	for {
 		msg, err := messages.Next()
 		if ctx.Err() != nil {
-			return ctx.Err() //nolint:wrapcheck // the caller's own end
+			return ctx.Err() // the caller's own end
 		}
 		if err != nil {
 			return fmt.Errorf("follow %s: %w", event.StreamRuns, err)

@@ -30,12 +30,12 @@ func run(ctx context.Context, args []string) error {
 	rows := flags.Int("rows", 100_000, "rows in the table that is lost and restored")
 	tag := flags.String("image-tag", "dev", "tag of the Salvor image to install")
 	if err := flags.Parse(args); err != nil {
-		return err //nolint:wrapcheck // a sentence for the person
+		return err // a sentence for the person
 	}
 
 	tools, err := harness.Find(os.Getenv("KUBECONFIG"))
 	if err != nil {
-		return err //nolint:wrapcheck // a sentence for the person
+		return err // a sentence for the person
 	}
 	if *verbose {
 		tools.Verbose = os.Stdout

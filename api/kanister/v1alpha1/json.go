@@ -25,7 +25,7 @@ func (m *JSONMap) UnmarshalJSON(data []byte) error {
 
 // MarshalJSON encodes the map as a JSON object, null when it is nil.
 func (m JSONMap) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any(m)) //nolint:wrapcheck // the caller's encoder adds the context
+	return json.Marshal(map[string]any(m)) // the caller's encoder adds the context
 }
 
 // DeepCopyInto copies the map and everything below it into out.

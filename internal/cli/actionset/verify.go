@@ -54,19 +54,19 @@ func (v *Verifier) Verify(ctx context.Context, as *kanister.ActionSet) error {
 		if p := action.Profile; p != nil {
 			check("profile "+p.Namespace+"/"+p.Name, func() error {
 				_, err := v.Clients.Profiles(p.Namespace).Get(ctx, p.Name, metav1.GetOptions{})
-				return err //nolint:wrapcheck // check says what
+				return err // check says what
 			})
 		}
 		for _, s := range action.Secrets {
 			check("secret "+s.Namespace+"/"+s.Name, func() error {
 				_, err := v.Clients.Kube.CoreV1().Secrets(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
-				return err //nolint:wrapcheck // check says what
+				return err // check says what
 			})
 		}
 		for _, m := range action.ConfigMaps {
 			check("config map "+m.Namespace+"/"+m.Name, func() error {
 				_, err := v.Clients.Kube.CoreV1().ConfigMaps(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
-				return err //nolint:wrapcheck // check says what
+				return err // check says what
 			})
 		}
 	}
@@ -92,7 +92,7 @@ func (v *Verifier) blueprint(ctx context.Context, namespace string, action *kani
 		return fmt.Errorf("there is no blueprint %s in namespace %s", action.Blueprint, strings.Join(places, " or "))
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // check says what
+		return err // check says what
 	}
 	if _, ok := bp.Actions[action.Name]; ok {
 		return nil
@@ -108,10 +108,10 @@ func (v *Verifier) blueprint(ctx context.Context, namespace string, action *kani
 func (v *Verifier) object(ctx context.Context, o kanister.ObjectReference) error {
 	gvr, namespace, err := blueprint.ResourceOf(blueprint.Cluster{Clients: v.Clients}, "object", o)
 	if err != nil {
-		return err //nolint:wrapcheck // the sentence says it all
+		return err // the sentence says it all
 	}
 	_, err = v.Clients.Dynamic.Resource(gvr).Namespace(namespace).Get(ctx, o.Name, metav1.GetOptions{})
-	return err //nolint:wrapcheck // the caller says what
+	return err // the caller says what
 }
 
 func describe(o kanister.ObjectReference) string {

@@ -103,7 +103,7 @@ func (s *Server) ensure(ctx context.Context, js jetstream.JetStream) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err() //nolint:wrapcheck // the process is asked to end
+			return ctx.Err() // the process is asked to end
 		}
 		s.setPhase("waiting for the streams: " + err.Error())
 		s.log.Warn().Err(err).Dur("retryIn", wait).Msg("the streams are not in place yet")
@@ -111,7 +111,7 @@ func (s *Server) ensure(ctx context.Context, js jetstream.JetStream) error {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return ctx.Err() //nolint:wrapcheck // the process is asked to end
+			return ctx.Err() // the process is asked to end
 		case <-timer.C():
 		}
 	}

@@ -48,7 +48,7 @@ type both struct {
 // Set sets the two values.
 func (b both) Set(text string) error {
 	if err := b.Value.Set(text); err != nil {
-		return err //nolint:wrapcheck // pflag names the flag
+		return err // pflag names the flag
 	}
-	return b.other.Set(text) //nolint:wrapcheck // pflag names the flag
+	return b.other.Set(text) // pflag names the flag
 }

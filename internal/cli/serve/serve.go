@@ -107,7 +107,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return errEnded
 	})
 	if err := group.Wait(); err != nil && !errors.Is(err, errEnded) {
-		return err //nolint:wrapcheck // work and serve name their part
+		return err // work and serve name their part
 	}
 	s.log.Info().Msg("ended")
 	return nil

@@ -78,7 +78,7 @@ func (o *options) blueprint(ctx context.Context) error {
 			return err
 		}
 		bp, err = clients.Blueprints(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
-		return err //nolint:wrapcheck // read says what
+		return err // read says what
 	}); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (o *options) read(kind string, object any, get func() error) error {
 func decode(data []byte, object any) error {
 	text, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
-		return err //nolint:wrapcheck // read names the file
+		return err // read names the file
 	}
 	unknown, err := kjson.UnmarshalStrict(text, object)
 	return errors.Join(append(unknown, err)...)

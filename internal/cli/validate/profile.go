@@ -18,7 +18,7 @@ func (o *options) profile(ctx context.Context) error {
 			return err
 		}
 		p, err = clients.Profiles(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
-		return err //nolint:wrapcheck // read says what
+		return err // read says what
 	}); err != nil {
 		return err
 	}

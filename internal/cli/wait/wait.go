@@ -94,7 +94,7 @@ func (f *following) follow(ctx context.Context, namespace, name string) error {
 		return &verdict{code: app.ExitNotFound, message: "does not exist"}
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // Wait says what
+		return err // Wait says what
 	}
 	if done, err := f.look(as); done || err != nil {
 		return err
@@ -106,7 +106,7 @@ func (f *following) follow(ctx context.Context, namespace, name string) error {
 		return false, nil
 	}
 	_, err = watchtools.UntilWithSync(ctx, f.source(name), &kanister.ActionSet{}, missing, f.event)
-	return err //nolint:wrapcheck // Wait says what
+	return err // Wait says what
 }
 
 func (f *following) source(name string) cache.ListerWatcher {

@@ -119,5 +119,5 @@ func (l *limited) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
 		return 0, fmt.Errorf("the condition with the object's values in it is over %d bytes; use narrower paths", maxFilled)
 	}
-	return l.Builder.Write(p) //nolint:wrapcheck // never fails
+	return l.Builder.Write(p) // never fails
 }
