@@ -9,6 +9,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/dispatcher/decide"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -39,7 +40,9 @@ func (w *worker) apply(ctx context.Context, rec *record, inputs ...decide.Input)
 		if err := w.fit(ctx, &next); err != nil {
 			return false, err
 		}
+		failpoint.Here(failpoint.DispatcherBeforeWrite)
 		revision, err := w.runs.Update(ctx, &next, rec.revision)
+		failpoint.Here(failpoint.DispatcherAfterWrite)
 		if err == nil {
 			rec.run, rec.revision = next, revision
 			rec.owed = append(rec.owed, effects...)
@@ -143,18 +146,22 @@ func (w *worker) do(ctx context.Context, run *event.Run, effect decide.Effect) e
 	switch effect := effect.(type) {
 	case decide.PublishJob:
 		err := w.jobs.Publish(ctx, event.DefaultPool, &effect.Job, run.Traceparent)
+		failpoint.Here(failpoint.DispatcherAfterJob)
 		if err != nil && !errors.Is(err, stream.ErrExists) {
 			return err
 		}
 		return nil
 	case decide.MarkCancel:
-		return w.leases.Cancel(ctx, effect.UID)
+		err := w.leases.Cancel(ctx, effect.UID)
+		failpoint.Here(failpoint.DispatcherAfterCancel)
+		return err
 	case decide.Emit:
 		e, err := event.NewLifecycleEvent(effect.Type, effect.EventID, effect.At, run.Traceparent, &effect.Lifecycle)
 		if err != nil {
 			return err
 		}
 		_, err = w.events.Publish(ctx, run.Namespace, e)
+		failpoint.Here(failpoint.DispatcherAfterEvent)
 		return err
 	}
 	return fmt.Errorf("effect %T is not known", effect)

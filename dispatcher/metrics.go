@@ -73,7 +73,8 @@ func (m *metrics) queue(held int, waiting map[int]int) {
 
 func (m *metrics) report(kind event.ReportKind, outcome string) {
 	switch kind {
-	case event.ReportProgress, event.ReportSucceeded, event.ReportFailed, event.ReportCancelled, event.ReportCancel:
+	case event.ReportProgress, event.ReportSucceeded, event.ReportFailed, event.ReportCancelled,
+		event.ReportCancel, event.ReportPause, event.ReportResume, event.ReportRetry:
 	default:
 		kind = "other" // a label's values are not for the sender to choose
 	}

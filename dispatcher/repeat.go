@@ -123,7 +123,7 @@ func ends(kind event.ReportKind) bool {
 	switch kind {
 	case event.ReportSucceeded, event.ReportFailed, event.ReportCancelled:
 		return true
-	case event.ReportProgress, event.ReportCancel:
+	case event.ReportProgress, event.ReportCancel, event.ReportPause, event.ReportResume, event.ReportRetry:
 		return false
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/dispatcher/decide"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -87,7 +88,9 @@ func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg)
 		w.acked(msg.NakWithDelay(backoff(delivered)))
 		return
 	}
+	failpoint.Here(failpoint.DispatcherBeforeAck)
 	w.acked(msg.Ack())
+	failpoint.Here(failpoint.DispatcherAfterAck)
 	if changed {
 		w.metrics.report(r.Kind, "changed")
 	} else {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/dispatcher/decide"
+	"github.com/salvor-io/salvor/internal/failpoint"
 )
 
 // outcome of an attempt to plan an action: one of plan, failure and err is set.
@@ -87,6 +88,7 @@ func (e *engine) plan(ctx context.Context, run *event.Run, action int) (o outcom
 
 // planned takes the action on, or puts it back into the line.
 func (w *worker) planned(ctx context.Context, s slot, o outcome) {
+	failpoint.Here(failpoint.DispatcherAfterPlan)
 	rec, err := w.record(ctx, s.namespace, s.uid)
 	if err != nil {
 		w.turns.leave(s)

@@ -10,6 +10,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/blueprint"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
 	"github.com/salvor-io/salvor/runner/function"
 )
@@ -106,6 +107,7 @@ func (t *task) markStarted(ctx context.Context, name string) error {
 	err := t.insistUnless(ctx, "mark the phase as started", stream.ErrExists, func(ctx context.Context) error {
 		return t.leases.MarkStarted(ctx, t.job.Key, by)
 	})
+	failpoint.Here(failpoint.RunnerAfterStarted)
 	if errors.Is(err, stream.ErrExists) {
 		return interrupted(name, "an earlier runner was lost while it ran")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/blueprint"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
 	"github.com/salvor-io/salvor/runner/internal/again"
 	"github.com/salvor-io/salvor/runner/pods"
@@ -98,12 +99,15 @@ func (t *task) handle(ctx context.Context) outcome {
 		r.settle(t.msg.NakWithDelay(heldDelay))
 		return outcomeHeld
 	}
+	failpoint.Here(failpoint.RunnerAfterClaim)
 	result := t.work(held)
 	t.claim.end()
 	switch result {
 	case outcomeSucceeded, outcomeFailed, outcomeCancelled, outcomeStale:
 		r.settle(t.msg.Ack())
+		failpoint.Here(failpoint.RunnerAfterAck)
 		t.release(ctx)
+		failpoint.Here(failpoint.RunnerAfterRelease)
 	case outcomeReturned: // the next runner must find the claim free
 		t.release(ctx)
 		r.settle(t.msg.Nak())
@@ -172,12 +176,15 @@ func (t *task) finish(held context.Context, e ending) outcome {
 	}
 	report, err := t.reportOf(held, e)
 	if err == nil {
+		failpoint.Here(failpoint.RunnerBeforeReport)
 		err = t.publish(held, report)
+		failpoint.Here(failpoint.RunnerAfterReport)
 	}
 	if err != nil {
 		return t.leave()
 	}
 	t.cleanUp(held)
+	failpoint.Here(failpoint.RunnerAfterCleanup)
 	switch e.kind {
 	case endingSucceeded:
 		return outcomeSucceeded
@@ -241,7 +248,7 @@ func (t *task) ends(r event.Report) bool {
 	switch r.Kind {
 	case event.ReportSucceeded, event.ReportFailed, event.ReportCancelled:
 		return r.Key == t.job.Key
-	case event.ReportProgress, event.ReportCancel:
+	case event.ReportProgress, event.ReportCancel, event.ReportPause, event.ReportResume, event.ReportRetry:
 	}
 	return false
 }

@@ -13,6 +13,8 @@ const (
 	TypeRun    = "io.salvor.run.state.v1"
 	TypeJob    = "io.salvor.job.v1"
 	TypeReport = "io.salvor.report.v1"
+	TypeTimer  = "io.salvor.timer.v1"
+	TypeDLQ    = "io.salvor.deadletter.v1"
 )
 
 // Types of the lifecycle events on EVENTS. Their data is a Lifecycle.

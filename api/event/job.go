@@ -52,7 +52,8 @@ type Job struct {
 // ReportKind says what a report tells.
 type ReportKind string
 
-// The kinds of report. Runners send all but ReportCancel, which the bridge sends.
+// The kinds of report. Runners send the first four, the bridge the others, which
+// are requests: of their keys only UID and Namespace count.
 const (
 	// ReportProgress: the phase still runs.
 	ReportProgress ReportKind = "progress"
@@ -65,6 +66,13 @@ const (
 	// ReportCancel asks for the end of the run. Only UID, Namespace and Reason
 	// count.
 	ReportCancel ReportKind = "cancel"
+	// ReportPause asks that no further core phase starts. Reason says why.
+	ReportPause ReportKind = "pause"
+	// ReportResume takes a pause back.
+	ReportResume ReportKind = "resume"
+	// ReportRetry asks a run that failed or was cancelled to go on where it
+	// ended. Token tells one request from a repetition of it.
+	ReportRetry ReportKind = "retry"
 )
 
 // Report tells the dispatcher what became of a job, or asks for a cancel.
@@ -87,6 +95,35 @@ type Report struct {
 	Pod string `json:"pod,omitempty"`
 	// Runner that reports, for logs.
 	Runner string `json:"runner,omitempty"`
-	// Reason of a ReportCancel, in words.
+	// Reason of a ReportCancel or ReportPause, in words.
 	Reason string `json:"reason,omitempty"`
+	// Token of a ReportRetry.
+	Token string `json:"token,omitempty"`
+}
+
+// DeadLetter is the record of something that was set aside because handling it
+// failed again and again, or could not even begin.
+type DeadLetter struct {
+	// Key is zero when the message could not be read.
+	Key Key `json:"key,omitzero"`
+	// ActionSet, PhaseName and Func are as in the job.
+	ActionSet string    `json:"actionSet,omitempty"`
+	PhaseName string    `json:"phaseName,omitempty"`
+	Func      string    `json:"func,omitempty"`
+	At        time.Time `json:"at"`
+	// Reason, in words.
+	Reason string `json:"reason"`
+	// Crashes are the losses of runners that led to it.
+	Crashes []Crash `json:"crashes,omitempty"`
+	// Subject and Message are of a message that could not be read; Message is
+	// cut to 64 KiB.
+	Subject string `json:"subject,omitempty"`
+	Message []byte `json:"message,omitempty"`
+}
+
+// Crash is one loss of a runner while it worked on a job.
+type Crash struct {
+	// Runner that was lost.
+	Runner string    `json:"runner"`
+	At     time.Time `json:"at"`
 }

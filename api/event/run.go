@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 )
 
@@ -47,6 +49,9 @@ type Run struct {
 	Name string `json:"name"`
 	// Labels of the ActionSet, for log fields and pods.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations of the ActionSet that start with salvor.io/, as they were when
+	// the run was created: its retry and timeout policy.
+	Annotations map[string]string `json:"annotations,omitempty"`
 	// Traceparent is the W3C trace context that the run continues.
 	Traceparent string `json:"traceparent,omitempty"`
 	// CreatedAt is when the bridge accepted the ActionSet.
@@ -57,6 +62,10 @@ type Run struct {
 	// Cancel is set once somebody asked for the end; the run is then on its way
 	// to cancelled.
 	Cancel *Cancel `json:"cancel,omitempty"`
+	// Pause is set while no further core phase is to start.
+	Pause *Pause `json:"pause,omitempty"`
+	// Retry is the last request to go on after the run had ended.
+	Retry *Retry `json:"retry,omitempty"`
 	// Failure is the first failure of the run.
 	Failure *Failure `json:"failure,omitempty"`
 	Actions []Action `json:"actions"`
@@ -68,6 +77,21 @@ type Cancel struct {
 	At     time.Time `json:"at"`
 }
 
+// Pause says who asked that nothing further starts, in words.
+type Pause struct {
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
+// Retry says that a run which had ended goes on.
+type Retry struct {
+	// Token tells one request from a repetition of it.
+	Token string `json:"token"`
+	// Round counts the requests that were granted, from 1.
+	Round int       `json:"round"`
+	At    time.Time `json:"at"`
+}
+
 // Action is one action of a run.
 type Action struct {
 	// Spec as the user wrote it.
@@ -75,6 +99,14 @@ type Action struct {
 	State State               `json:"state"`
 	// Blueprint is pinned when the action starts.
 	Blueprint *BlueprintRef `json:"blueprint,omitempty"`
+	// Recovered is what the ActionSet's status said of the action when the record
+	// of the run had been lost and was made anew. The dispatcher takes over from
+	// it what had ended, when the action starts.
+	Recovered *kanister.ActionStatus `json:"recovered,omitempty"`
+	// Timeout of the action's core phases together; 0 is none.
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// Deadline is when Timeout will have passed; set when the action starts.
+	Deadline *time.Time `json:"deadline,omitempty"`
 	// Params are the resolved template parameters (blueprint.Params as JSON),
 	// set when the action starts and never changed.
 	Params *Payload `json:"params,omitempty"`
@@ -108,8 +140,21 @@ type Phase struct {
 	Name  string `json:"name"`
 	Func  string `json:"func"`
 	State State  `json:"state"`
-	// Attempt is 0 before the first start.
+	// Attempt is 0 before the first start. It never goes back, so that no two
+	// attempts share a name.
 	Attempt int `json:"attempt,omitempty"`
+	// Base is how many attempts had been made when the run was last asked to go
+	// on after its end; Attempt-Base of the policy's attempts are used up.
+	Base int `json:"base,omitempty"`
+	// Policy is set when the action starts; nil means one attempt, no time limit.
+	Policy *Policy `json:"policy,omitempty"`
+	// Deadline is when the running attempt's time is up. The runner stops it
+	// then, and the dispatcher ends it some time later if no runner has.
+	Deadline *time.Time `json:"deadline,omitempty"`
+	// RetryAt is when a pending phase that failed before may be released again.
+	RetryAt *time.Time `json:"retryAt,omitempty"`
+	// Attempts are the failed attempts before this one, the last AttemptsKept.
+	Attempts []AttemptRecord `json:"attempts,omitempty"`
 	// Output is a JSON object.
 	Output *Payload `json:"output,omitempty"`
 	// Excerpt stands for Output in the status when Output is not inline: the
@@ -120,6 +165,42 @@ type Phase struct {
 	Progress  *kanister.PhaseProgress `json:"progress,omitempty"`
 	StartedAt *time.Time              `json:"startedAt,omitempty"`
 	EndedAt   *time.Time              `json:"endedAt,omitempty"`
+}
+
+// AttemptsKept bounds Phase.Attempts.
+const AttemptsKept = 5
+
+// AttemptRecord is how an earlier attempt ended.
+type AttemptRecord struct {
+	Attempt int       `json:"attempt"`
+	EndedAt time.Time `json:"endedAt"`
+	Failure Failure   `json:"failure"`
+}
+
+// OnInterrupt says what becomes of a phase whose runner was lost and whose
+// function may not be run again by itself.
+type OnInterrupt string
+
+// The choices.
+const (
+	// InterruptFails: the phase fails with ReasonInterrupted. The default.
+	InterruptFails OnInterrupt = "fail"
+	// InterruptRetries: it is run again, using up one of the attempts.
+	InterruptRetries OnInterrupt = "retry"
+)
+
+// Policy is how a phase is retried and how long it may take.
+type Policy struct {
+	// Attempts in all, at least 1.
+	Attempts int `json:"attempts"`
+	// Backoff before the second attempt; doubled before each further one.
+	Backoff metav1.Duration `json:"backoff,omitzero"`
+	// BackoffLimit bounds the doubling.
+	BackoffLimit metav1.Duration `json:"backoffLimit,omitzero"`
+	// Timeout of one attempt, counted from its release; 0 is none.
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// OnInterrupt is InterruptFails when empty.
+	OnInterrupt OnInterrupt `json:"onInterrupt,omitempty"`
 }
 
 // InlineLimit is the size in bytes up to which a Payload travels inline.
@@ -159,6 +240,9 @@ const (
 	// ReasonInterrupted: the runner was lost and the function may not be run
 	// twice.
 	ReasonInterrupted Reason = "Interrupted"
+	// ReasonPoison: the job crashed its runner several times and was parked on
+	// StreamDLQ.
+	ReasonPoison Reason = "Poison"
 	// ReasonCancelled: somebody asked for the end.
 	ReasonCancelled Reason = "Cancelled"
 	// ReasonInternal: Salvor's own fault.

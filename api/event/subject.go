@@ -15,6 +15,8 @@ const (
 	StreamRuns    = "RUNS"
 	StreamJobs    = "JOBS"
 	StreamReports = "REPORTS"
+	StreamTimers  = "TIMERS"
+	StreamDLQ     = "DLQ"
 	BucketLeases  = "LEASES"
 	BucketBlobs   = "BLOBS"
 )
@@ -25,6 +27,9 @@ const (
 	prefixRuns    = "salvor.runs."
 	prefixJobs    = "salvor.jobs."
 	prefixReports = "salvor.reports."
+	prefixTimers  = "salvor.timers."
+	prefixFired   = "salvor.fired."
+	prefixDLQ     = "salvor.dlq."
 )
 
 // Shards is the number of shards that namespaces are hashed to. It is part of
@@ -56,6 +61,32 @@ func ReportSubject(namespace, uid string) string {
 
 // ReportSubjects matches every report.
 func ReportSubjects() string { return prefixReports + ">" }
+
+// TimerSubject is where the schedule of the run's next wake-up lies on TIMERS. There
+// is one for each run.
+func TimerSubject(namespace, uid string) string {
+	return prefixTimers + strconv.Itoa(Shard(namespace)) + "." + token(namespace) + "." + token(uid)
+}
+
+// FiredSubject is where TIMERS puts a message when the time has come.
+func FiredSubject(namespace, uid string) string {
+	return prefixFired + strconv.Itoa(Shard(namespace)) + "." + token(namespace) + "." + token(uid)
+}
+
+// TimerSubjects matches every schedule.
+func TimerSubjects() string { return prefixTimers + ">" }
+
+// FiredSubjects matches every timer that fired.
+func FiredSubjects() string { return prefixFired + ">" }
+
+// DeadLetterSubject is where a dead letter of a run goes on DLQ. What belongs to
+// no run has an empty namespace and uid.
+func DeadLetterSubject(namespace, uid string) string {
+	return prefixDLQ + token(namespace) + "." + token(uid)
+}
+
+// DeadLetterSubjects matches every dead letter.
+func DeadLetterSubjects() string { return prefixDLQ + ">" }
 
 // JobSubject is the subject of a job in a pool.
 func JobSubject(pool string, k Key) string {
@@ -118,6 +149,14 @@ func ClaimKey(k Key) string { return "claim." + k.String() }
 // StartedKey is the key in LEASES that says that a function which may run only
 // once has been started for this attempt.
 func StartedKey(k Key) string { return "started." + k.String() }
+
+// PodKey is the key in LEASES that holds the UID of the pod that was made for this
+// attempt: a pod that was and is no more is not made again.
+func PodKey(k Key) string { return "pod." + k.String() }
+
+// CrashKey is the key in LEASES that counts the runners which were lost while they
+// worked on this attempt.
+func CrashKey(k Key) string { return "crash." + k.String() }
 
 // CancelKey is the key in LEASES that tells runners that a run is cancelled.
 func CancelKey(uid string) string { return "cancel." + token(uid) }

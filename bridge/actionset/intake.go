@@ -20,6 +20,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/status"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
 )
@@ -215,7 +216,9 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		in.rejectTooLarge(as)
 		return nil
 	}
+	failpoint.Here(failpoint.BridgeBeforeRunCreate)
 	revision, err := in.Runs.Create(ctx, run)
+	failpoint.Here(failpoint.BridgeAfterRunCreate)
 	switch {
 	case err == nil:
 		in.Metrics.created(state(as) != "")
@@ -320,12 +323,14 @@ func (in *Intake) cancel(ctx context.Context, ref status.Ref) error {
 	if run.State.Terminal() || run.Cancel != nil {
 		return nil
 	}
+	failpoint.Here(failpoint.BridgeBeforeRequest)
 	err = in.Reports.Publish(ctx, &event.Report{
 		Kind:   event.ReportCancel,
 		Key:    event.Key{UID: ref.UID, Namespace: ref.Namespace},
 		At:     in.Clock.Now(),
 		Reason: ReasonDeleted,
 	}, run.Traceparent)
+	failpoint.Here(failpoint.BridgeAfterRequest)
 	if err != nil {
 		return fmt.Errorf("cancel the run of %s: %w", ref, err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -208,7 +209,9 @@ func (p *Projector) next(ctx context.Context) bool {
 	if status == nil {
 		return true
 	}
+	failpoint.Here(failpoint.BridgeBeforeStatus)
 	err := p.Writer.Write(ctx, ref, status)
+	failpoint.Here(failpoint.BridgeAfterStatus)
 	if errors.Is(err, ErrRefused) {
 		p.Log.Error().Err(err).Str("namespace", ref.Namespace).Str("actionset", ref.Name).
 			Msg("the whole status was refused; writing it without outputs")

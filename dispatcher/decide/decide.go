@@ -130,8 +130,8 @@ func (m *machine) report(r event.Report) bool {
 		m.failPhase(s, event.StateFailed, r.Failure)
 	case event.ReportCancelled:
 		m.stopPhase(s, r.Failure)
-	case event.ReportCancel:
-		return false // handled above
+	case event.ReportCancel, event.ReportPause, event.ReportResume, event.ReportRetry:
+		return false // requests; handled above
 	default:
 		return false // a kind that a newer program knows
 	}

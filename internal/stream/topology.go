@@ -19,6 +19,8 @@ type Settings struct {
 	// EventsMaxBytes bounds EVENTS; a full stream refuses, it never drops.
 	// Default 1 GiB.
 	EventsMaxBytes int64
+	// DeadLettersMaxAge is how long DLQ keeps a dead letter. Default 720 h.
+	DeadLettersMaxAge time.Duration
 	// MaxMsgSize bounds one message, in bytes. Default 1 MiB - 64 KiB, so that
 	// headers fit below the server's max_payload.
 	MaxMsgSize int32
@@ -30,12 +32,18 @@ func DefaultSettings() Settings {
 		Replicas:       1,
 		EventsMaxAge:   72 * time.Hour,
 		EventsMaxBytes: 1 << 30,
-		MaxMsgSize:     1<<20 - 64<<10,
+
+		DeadLettersMaxAge: 720 * time.Hour,
+
+		MaxMsgSize: 1<<20 - 64<<10,
 	}
 }
 
 // duplicates is the window of the fast path of deduplication.
 const duplicates = 10 * time.Minute
+
+// deadLettersMaxBytes bounds DLQ; the oldest go first.
+const deadLettersMaxBytes = 256 << 20
 
 // Ensure creates the streams and buckets, or updates them to the settings.
 func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
@@ -126,6 +134,32 @@ func (s Settings) streams() []jetstream.StreamConfig {
 			Subjects:    []string{event.ReportSubjects()},
 			Retention:   jetstream.WorkQueuePolicy,
 			Discard:     jetstream.DiscardNew,
+			MaxMsgSize:  s.MaxMsgSize,
+			Replicas:    s.Replicas,
+			Duplicates:  duplicates,
+		},
+		{
+			// Whoever may write here can put any message on the fired subjects and
+			// clear the stream: the dispatcher only.
+			Name:              event.StreamTimers,
+			Description:       "the next wake-up of runs that wait for a time, and those that fired",
+			Subjects:          []string{event.TimerSubjects(), event.FiredSubjects()},
+			Retention:         jetstream.LimitsPolicy,
+			Discard:           jetstream.DiscardOld,
+			MaxMsgsPerSubject: 1,
+			AllowMsgTTL:       true,
+			AllowMsgSchedules: true,
+			Replicas:          s.Replicas,
+			Duplicates:        duplicates,
+		},
+		{
+			Name:        event.StreamDLQ,
+			Description: "dead letters: jobs that crash their runners, messages that cannot be read",
+			Subjects:    []string{event.DeadLetterSubjects()},
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardOld,
+			MaxAge:      s.DeadLettersMaxAge,
+			MaxBytes:    deadLettersMaxBytes,
 			MaxMsgSize:  s.MaxMsgSize,
 			Replicas:    s.Replicas,
 			Duplicates:  duplicates,

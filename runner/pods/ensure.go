@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/internal/again"
@@ -56,7 +57,9 @@ func (r *Runner) ensure(ctx context.Context, call *function.Call, spec function.
 		if err := call.StillHeld(); err != nil {
 			return err
 		}
+		failpoint.Here(failpoint.RunnerBeforePodCreate)
 		found, err = r.create(ctx, pod)
+		failpoint.Here(failpoint.RunnerAfterPodCreate)
 		return err
 	})
 	if err != nil {

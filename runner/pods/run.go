@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/runner/function"
 )
 
@@ -135,6 +136,7 @@ func (f *follower) result(ctx context.Context, v verdict, ignoreExit bool) (map[
 	var unread error
 	if v.state == stateEnded {
 		unread = f.log.finish(ctx)
+		failpoint.Here(failpoint.RunnerAfterLogEnd)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
