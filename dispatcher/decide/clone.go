@@ -7,15 +7,16 @@ import (
 )
 
 // clone copies all of a run that Decide may write to. What it replaces whole and
-// never writes into (specs, payloads, artifacts, outputs, labels) is shared.
+// never writes into (specs, payloads, artifacts, outputs, labels, policies) is
+// shared.
 func clone(run event.Run) event.Run {
-	run.Cancel = copyOf(run.Cancel)
+	run.Cancel, run.Pause, run.Retry = copyOf(run.Cancel), copyOf(run.Pause), copyOf(run.Retry)
 	run.Failure = copyOf(run.Failure)
 	run.Actions = slices.Clone(run.Actions)
 	for i := range run.Actions {
 		a := &run.Actions[i]
 		a.Blueprint, a.Params, a.Failure = copyOf(a.Blueprint), copyOf(a.Params), copyOf(a.Failure)
-		a.StartedAt, a.EndedAt = copyOf(a.StartedAt), copyOf(a.EndedAt)
+		a.StartedAt, a.EndedAt, a.Deadline = copyOf(a.StartedAt), copyOf(a.EndedAt), copyOf(a.Deadline)
 		a.Phases = slices.Clone(a.Phases)
 		for j := range a.Phases {
 			clonePhase(&a.Phases[j])
@@ -33,6 +34,8 @@ func clonePhase(p *event.Phase) {
 	}
 	p.Failure, p.Progress = copyOf(p.Failure), p.Progress.DeepCopy()
 	p.StartedAt, p.EndedAt = copyOf(p.StartedAt), copyOf(p.EndedAt)
+	p.Deadline, p.RetryAt = copyOf(p.Deadline), copyOf(p.RetryAt)
+	p.Attempts = slices.Clone(p.Attempts)
 }
 
 func copyOf[T any](p *T) *T {

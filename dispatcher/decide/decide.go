@@ -20,10 +20,10 @@ type Decision struct {
 }
 
 // Decide returns what in makes of run at the time now. It never changes run. A
-// terminal run never changes.
+// terminal run changes only when it is asked to go on.
 func Decide(run event.Run, in Input, now time.Time) Decision {
 	m := machine{run: clone(run), now: now}
-	if run.State.Terminal() || !m.take(in) {
+	if run.State.Terminal() && !asksToGoOn(in) || !m.take(in) {
 		return Decision{Run: run}
 	}
 	m.settle()
@@ -40,7 +40,7 @@ type machine struct {
 // take reports whether the input changed the run.
 func (m *machine) take(in Input) bool {
 	if len(m.run.Actions) == 0 {
-		return true // settle ends it
+		return !m.run.State.Terminal() // settle ends it
 	}
 	switch in := in.(type) {
 	case Start:
@@ -51,19 +51,22 @@ func (m *machine) take(in Input) bool {
 		return m.release(in.Action)
 	case Report:
 		return m.report(in.Report)
+	case Wake:
+		return m.wake()
 	}
 	return false
 }
 
 func (m *machine) start(in Start) bool {
 	action, ok := m.pending(in.Action)
-	if !ok {
+	if !ok || m.run.Pause != nil {
 		return false
 	}
 	blueprint, params := in.Plan.Blueprint, in.Plan.Params
 	action.State, action.StartedAt = event.StateRunning, m.at()
 	action.Blueprint, action.Params = &blueprint, &params
 	action.RenderArtifacts = in.Plan.Artifacts
+	action.Timeout.Duration = in.Plan.Timeout
 	action.Phases = nil
 	for _, p := range in.Plan.Phases {
 		action.Phases = append(action.Phases, newPhase(p))
@@ -76,6 +79,7 @@ func (m *machine) start(in Start) bool {
 		p := newPhase(PhasePlan{})
 		action.Render = &p
 	}
+	m.takeOver(in.Action, in.Plan)
 	m.endIfIdle(in.Action)
 	return true
 }
@@ -98,20 +102,30 @@ func (m *machine) release(index int) bool {
 	if !ok {
 		return false
 	}
-	s.phase.State, s.phase.StartedAt = event.StateRunning, m.at()
+	if m.tooLate(s) {
+		m.expire(s)
+		m.goOn(index)
+		return true
+	}
+	s.phase.State, s.phase.StartedAt, s.phase.EndedAt = event.StateRunning, m.at(), nil
 	s.phase.Attempt++
+	m.limit(s)
 	return true
 }
 
 func (m *machine) report(r event.Report) bool {
-	if r.Kind == event.ReportCancel {
-		return r.Key.UID == m.run.UID && m.cancel(r)
+	switch r.Kind {
+	case event.ReportCancel, event.ReportPause, event.ReportResume, event.ReportRetry:
+		return r.Key.UID == m.run.UID && m.request(r)
+	case event.ReportProgress, event.ReportSucceeded, event.ReportFailed, event.ReportCancelled:
+		s, ok := find(&m.run, r.Key)
+		return ok && m.outcome(s, r)
 	}
-	s, ok := find(&m.run, r.Key)
-	if !ok {
-		return false
-	}
-	action := &m.run.Actions[s.action]
+	return false // a kind that a newer program knows
+}
+
+// outcome takes what a runner says of the attempt that runs.
+func (m *machine) outcome(s step, r event.Report) bool {
 	switch r.Kind {
 	case event.ReportProgress:
 		if r.Progress == nil || reflect.DeepEqual(s.phase.Progress, r.Progress) {
@@ -120,72 +134,46 @@ func (m *machine) report(r event.Report) bool {
 		s.phase.Progress = r.Progress.DeepCopy()
 		return true
 	case event.ReportSucceeded:
-		asked := rendersArtifacts(action, s)
+		asked := rendersArtifacts(&m.run.Actions[s.action], s)
 		m.endPhase(s, event.StateComplete)
 		s.phase.Output, s.phase.Excerpt = r.Output, boundExcerpt(r.Excerpt)
 		if asked {
 			m.artifacts(s, r)
 		}
 	case event.ReportFailed:
-		m.failPhase(s, event.StateFailed, r.Failure)
+		m.failAttempt(s, event.StateFailed, r.Failure)
 	case event.ReportCancelled:
 		m.stopPhase(s, r.Failure)
 	case event.ReportCancel, event.ReportPause, event.ReportResume, event.ReportRetry:
-		return false // requests; handled above
-	default:
-		return false // a kind that a newer program knows
+		return false // requests are not about a step
 	}
 	m.goOn(s.action)
 	return true
 }
 
-// cancel asks every action for its end. Phases that run are left to report.
-func (m *machine) cancel(r event.Report) bool {
-	if m.run.Cancel != nil {
-		return false
-	}
-	reason := r.Reason
-	if reason == "" {
-		reason = "somebody asked for the end of the run and gave no reason"
-	}
-	m.run.Cancel = &event.Cancel{Reason: bound(reason, event.MessageLimit/4), At: m.now}
-	for i := range m.run.Actions {
-		switch action := &m.run.Actions[i]; action.State {
-		case event.StatePending:
-			m.end(action, event.StateCancelled)
-		case event.StateRunning:
-			m.goOn(i)
-		case event.StateComplete, event.StateFailed, event.StateCancelled:
-		}
-	}
-	return true
-}
-
 // goOn releases the action's next phase, or ends the action if none is left. The
-// action has its slot.
+// action has its slot, or what follows is its deferPhase, which waits for none.
 func (m *machine) goOn(index int) {
 	if !m.release(index) {
 		m.endIfIdle(index)
 	}
 }
 
-// endIfIdle ends an action of which nothing runs and nothing is to run.
+// endIfIdle ends an action of which nothing runs and nothing is to run, now or
+// later.
 func (m *machine) endIfIdle(index int) {
 	action := &m.run.Actions[index]
 	if action.State != event.StateRunning {
 		return
 	}
-	all := steps(action, index)
-	for _, s := range all {
-		if s.phase.State == event.StateRunning {
-			return
-		}
+	if _, ok := running(action, index); ok {
+		return
 	}
-	if _, ok := next(&m.run, index); ok {
+	if _, ok := following(&m.run, index); ok {
 		return
 	}
 	state := event.StateComplete
-	for _, s := range all {
+	for _, s := range steps(action, index) {
 		if s.phase.State != event.StateComplete {
 			state = event.StateCancelled
 		}
@@ -222,6 +210,9 @@ func (m *machine) settle() {
 	case begun:
 		m.run.State = event.StateRunning
 	}
+	if m.run.State.Terminal() {
+		m.run.Pause = nil // nothing is left to hold
+	}
 }
 
 func (m *machine) pending(index int) (*event.Action, bool) {
@@ -234,6 +225,7 @@ func (m *machine) pending(index int) (*event.Action, bool) {
 
 func (m *machine) endPhase(s step, state event.State) {
 	s.phase.State, s.phase.EndedAt = state, m.at()
+	s.phase.Deadline, s.phase.RetryAt = nil, nil
 }
 
 func (m *machine) end(action *event.Action, state event.State) {
@@ -246,5 +238,5 @@ func (m *machine) at() *time.Time {
 }
 
 func newPhase(p PhasePlan) event.Phase {
-	return event.Phase{Name: p.Name, Func: p.Func, State: event.StatePending}
+	return event.Phase{Name: p.Name, Func: p.Func, State: event.StatePending, Policy: p.Policy}
 }

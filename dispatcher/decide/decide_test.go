@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,19 @@ func plan(phases ...string) decide.Plan {
 
 func withDefer(p decide.Plan, name string) decide.Plan {
 	p.Defer = &decide.PhasePlan{Name: name, Func: "KubeExec"}
+	return p
+}
+
+func withPolicy(p decide.Plan, policy event.Policy) decide.Plan {
+	p.Phases = slices.Clone(p.Phases)
+	for i := range p.Phases {
+		p.Phases[i].Policy = &policy
+	}
+	if p.Defer != nil {
+		d := *p.Defer
+		d.Policy = &policy
+		p.Defer = &d
+	}
 	return p
 }
 

@@ -1,13 +1,15 @@
 package decide
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/salvor-io/salvor/api/event"
 )
 
-// Effect is something the world must be told: a PublishJob, a MarkCancel or an
-// Emit. Each may be repeated without harm; ID says which are the same.
+// Effect is something the world must be told: a ClearCancel, a PublishJob, a
+// MarkCancel, a SetTimer, a ClearTimer or an Emit. Each may be repeated without
+// harm; ID says which are the same.
 type Effect interface {
 	// ID is unique for the effect and stable over restarts.
 	ID() string
@@ -19,6 +21,25 @@ type PublishJob struct{ Job event.Job }
 
 // MarkCancel asks for the mark that makes runners stop the run's phases.
 type MarkCancel struct{ UID string }
+
+// ClearCancel takes back the mark of an earlier round: runners that are new would
+// stop what goes on now because of it, and a new mark would not be seen.
+type ClearCancel struct {
+	UID string
+	// Round of the retry, see event.Retry.
+	Round int
+}
+
+// SetTimer asks for a Wake of the run at a time, in place of an earlier one. There
+// is one timer for each run.
+type SetTimer struct {
+	Namespace, UID string
+	At             time.Time
+}
+
+// ClearTimer says that the run which had a timer waits for no time any more. It is
+// not implied by the state: one that is lost leaves a Wake that means nothing.
+type ClearTimer struct{ Namespace, UID string }
 
 // Emit asks for a lifecycle event on EVENTS.
 type Emit struct {
@@ -37,17 +58,29 @@ func (e PublishJob) ID() string { return "job/" + e.Job.Key.String() }
 // ID returns the run's mark.
 func (e MarkCancel) ID() string { return "cancel/" + e.UID }
 
+// ID returns the run and the round.
+func (e ClearCancel) ID() string { return "uncancel/" + e.UID + "/" + strconv.Itoa(e.Round) }
+
+// ID returns the run and the time.
+func (e SetTimer) ID() string { return "timer/" + e.UID + "/" + strconv.FormatInt(e.At.UnixNano(), 10) }
+
+// ID returns the run.
+func (e ClearTimer) ID() string { return "untimer/" + e.UID }
+
 // ID returns the event's id.
 func (e Emit) ID() string { return "event/" + e.EventID }
 
-func (PublishJob) effect() {}
-func (MarkCancel) effect() {}
-func (Emit) effect()       {}
+func (PublishJob) effect()  {}
+func (MarkCancel) effect()  {}
+func (ClearCancel) effect() {}
+func (SetTimer) effect()    {}
+func (ClearTimer) effect()  {}
+func (Emit) effect()        {}
 
 // Implied returns all effects that the run's state asks for, in the order in
-// which they are to take place: jobs, then marks, then events.
+// which they are to take place: marks taken back, jobs, marks, the timer, events.
 func Implied(run *event.Run) []Effect {
-	var jobs, events []Effect
+	var effects, jobs, events []Effect
 	for i := range run.Actions {
 		for _, s := range steps(&run.Actions[i], i) {
 			if s.phase.State == event.StateRunning {
@@ -58,13 +91,21 @@ func Implied(run *event.Run) []Effect {
 			}
 		}
 	}
-	if run.Cancel != nil && !run.State.Terminal() {
-		jobs = append(jobs, MarkCancel{UID: run.UID})
+	open := !run.State.Terminal()
+	if open && run.Retry != nil && run.Cancel == nil {
+		effects = append(effects, ClearCancel{UID: run.UID, Round: run.Retry.Round})
+	}
+	effects = append(effects, jobs...)
+	if open && run.Cancel != nil {
+		effects = append(effects, MarkCancel{UID: run.UID})
+	}
+	if at, ok := wakeAt(run); ok {
+		effects = append(effects, SetTimer{Namespace: run.Namespace, UID: run.UID, At: at})
 	}
 	if e, ok := runEvent(run); ok {
 		events = append(events, e)
 	}
-	return append(jobs, events...)
+	return append(effects, events...)
 }
 
 // owed returns what after implies and before did not.
@@ -78,6 +119,10 @@ func owed(before, after *event.Run) []Effect {
 		if !known[e.ID()] {
 			effects = append(effects, e)
 		}
+	}
+	_, had := wakeAt(before)
+	if _, has := wakeAt(after); had && !has {
+		effects = append(effects, ClearTimer{Namespace: after.Namespace, UID: after.UID})
 	}
 	return effects
 }
@@ -155,8 +200,12 @@ func runEvent(run *event.Run) (Emit, bool) {
 	case event.StatePending, event.StateRunning:
 		return Emit{}, false
 	}
+	id := run.UID + "." + string(run.State)
+	if run.Retry != nil {
+		id += ".r" + strconv.Itoa(run.Retry.Round)
+	}
 	return Emit{
-		Type: typ, EventID: run.UID + "." + string(run.State), At: run.UpdatedAt,
+		Type: typ, EventID: id, At: run.UpdatedAt,
 		Lifecycle: lifecycle(run, run.State, failure),
 	}, true
 }

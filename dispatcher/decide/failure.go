@@ -6,14 +6,26 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 )
 
-// failPhase ends the phase with a failure and makes it the action's.
-func (m *machine) failPhase(s step, state event.State, f *event.Failure) {
+// failAttempt ends the attempt that runs with a failure: it is made again later, as
+// the phase's policy says, or the phase has failed.
+func (m *machine) failAttempt(s step, state event.State, f *event.Failure) {
 	if f == nil {
 		f = &event.Failure{Reason: event.ReasonInternal, Message: "the runner reported a failure without saying which; see its log"}
 	}
-	own := event.Failure{Reason: f.Reason, Message: bound(f.Message, event.MessageLimit)}
+	at, note := m.again(s, f.Reason)
+	if at == nil {
+		m.failPhase(s, state, event.Failure{Reason: f.Reason, Message: f.Message + note})
+		return
+	}
+	remember(s.phase, *f, m.now)
+	s.phase.State, s.phase.EndedAt = event.StatePending, m.at()
+	s.phase.Deadline, s.phase.RetryAt, s.phase.Progress = nil, at, nil
+}
+
+// failPhase ends the phase with a failure and makes it the action's.
+func (m *machine) failPhase(s step, state event.State, f event.Failure) {
 	m.endPhase(s, state)
-	s.phase.Failure = &own
+	s.phase.Failure = &event.Failure{Reason: f.Reason, Message: bound(f.Message, event.MessageLimit)}
 	m.fail(s.action, event.Failure{Reason: f.Reason, Message: phaseLabel(s) + ": " + f.Message})
 }
 
@@ -27,7 +39,7 @@ func (m *machine) stopPhase(s step, f *event.Failure) {
 	if f == nil {
 		f = &event.Failure{Reason: event.ReasonCancelled, Message: "the runner stopped it although nobody asked for that; see the runner's log"}
 	}
-	m.failPhase(s, event.StateCancelled, f)
+	m.failAttempt(s, event.StateCancelled, f)
 }
 
 // artifacts takes over what the last phase rendered.

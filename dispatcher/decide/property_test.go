@@ -1,12 +1,11 @@
 package decide_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -14,251 +13,84 @@ import (
 	"github.com/salvor-io/salvor/dispatcher/decide"
 )
 
-// world is a run, the plans of its actions and what runners made of its jobs. It
-// checks the promises of the package at each step.
-type world struct {
-	t     require.TestingT
-	run   event.Run
-	plans []decide.Plan
-	now   time.Time
-
-	published map[string]event.Job // by key, ever
-	open      []event.Job          // no runner has ended them yet
-	reports   []event.Report       // sent, to be delivered once or often
-	told      map[string]int       // effects by id
-}
-
-func newWorld(t require.TestingT, plans []decide.Plan) *world {
-	w := &world{
-		t: t, plans: plans, now: t0, published: map[string]event.Job{}, told: map[string]int{},
-		run: event.Run{Version: event.RunVersion, UID: "u1", Namespace: "ns", Name: "as", State: event.StatePending, CreatedAt: t0},
+func policy(t *rapid.T) *event.Policy {
+	if rapid.Bool().Draw(t, "no policy") {
+		return nil
 	}
-	for i := range plans {
-		w.run.Actions = append(w.run.Actions, event.Action{Spec: kanister.ActionSpec{Name: fmt.Sprint("a", i)}, State: event.StatePending})
+	seconds := func(label string, n ...int) metav1.Duration {
+		return metav1.Duration{Duration: time.Duration(rapid.SampledFrom(n).Draw(t, label)) * time.Second}
 	}
-	return w
-}
-
-func (w *world) tell(in decide.Input) {
-	w.now = w.now.Add(time.Second)
-	before, err := json.Marshal(w.run)
-	require.NoError(w.t, err)
-	d := decide.Decide(w.run, in, w.now)
-	after, err := json.Marshal(w.run)
-	require.NoError(w.t, err)
-	require.Equal(w.t, string(before), string(after), "the input was changed")
-	again := decide.Decide(w.run, in, w.now)
-	require.Equal(w.t, d, again, "the same question has another answer")
-	if !d.Changed {
-		require.Empty(w.t, d.Effects)
-		require.Equal(w.t, w.run, d.Run)
-		return
+	return &event.Policy{
+		Attempts: rapid.IntRange(1, 7).Draw(t, "attempts"),
+		Backoff:  seconds("backoff", 0, 1, 10, 600), BackoffLimit: seconds("limit", 0, 10, 1200), Timeout: seconds("timeout", 0, 0, 1, 60, 3600),
+		OnInterrupt: rapid.SampledFrom([]event.OnInterrupt{"", event.InterruptFails, event.InterruptRetries}).Draw(t, "on-interrupt"),
 	}
-	old := w.run
-	w.run = d.Run
-	w.checkSteps(&old)
-	w.checkEffects(d.Effects)
-}
-
-// checkSteps: states only go forward, one phase of an action at a time, in order.
-func (w *world) checkSteps(old *event.Run) {
-	require.False(w.t, old.State.Terminal(), "a terminal run changed")
-	require.GreaterOrEqual(w.t, rank(w.run.State), rank(old.State))
-	ended := true
-	for i := range w.run.Actions {
-		a, before := &w.run.Actions[i], &old.Actions[i]
-		require.GreaterOrEqual(w.t, rank(a.State), rank(before.State))
-		if before.State.Terminal() {
-			require.Equal(w.t, *before, *a, "a terminal action changed")
-		}
-		ended = ended && a.State.Terminal()
-		running, good := 0, true
-		for j := range a.Phases {
-			p := &a.Phases[j]
-			if len(before.Phases) > j {
-				require.GreaterOrEqual(w.t, rank(p.State), rank(before.Phases[j].State))
-				require.GreaterOrEqual(w.t, p.Attempt, before.Phases[j].Attempt)
-			}
-			if p.State != event.StatePending {
-				require.True(w.t, good, "phase %d began before its predecessors ended well", j)
-			}
-			if p.State == event.StateRunning {
-				running++
-			}
-			good = good && p.State == event.StateComplete
-			w.requireMessage(p.Failure)
-		}
-		anyRan := len(a.Phases) > 0 && a.Phases[0].State != event.StatePending
-		if d := a.DeferPhase; d != nil {
-			if d.State == event.StateRunning {
-				running++
-			}
-			if d.State != event.StatePending {
-				require.True(w.t, anyRan || len(a.Phases) == 0, "the deferPhase ran though nothing had")
-			}
-			if a.State.Terminal() && anyRan {
-				require.True(w.t, d.State.Terminal(), "the action ended without its deferPhase")
-			}
-		}
-		if r := a.Render; r != nil && r.State == event.StateRunning {
-			running++
-		}
-		require.LessOrEqual(w.t, running, 1, "two phases of an action at once")
-		if a.State.Terminal() {
-			require.Zero(w.t, running, "the action ended while a phase runs")
-			require.NotNil(w.t, a.EndedAt)
-		}
-		require.Equal(w.t, a.State == event.StateFailed, a.State.Terminal() && a.Failure != nil)
-		if a.State == event.StateComplete {
-			require.True(w.t, good)
-		}
-		w.requireMessage(a.Failure)
-	}
-	require.Equal(w.t, ended, w.run.State.Terminal())
-	if w.run.State.Terminal() {
-		require.Equal(w.t, w.run.Cancel != nil, w.run.State == event.StateCancelled)
-	}
-	if w.run.State == event.StateFailed {
-		require.NotNil(w.t, w.run.Failure)
-	}
-	w.requireMessage(w.run.Failure)
-	if old.Failure != nil {
-		require.Contains(w.t, w.run.Failure.Message, old.Failure.Message, "the first failure was overwritten")
-	}
-}
-
-func (w *world) requireMessage(f *event.Failure) {
-	if f != nil {
-		require.LessOrEqual(w.t, len(f.Message), event.MessageLimit)
-	}
-}
-
-func (w *world) checkEffects(effects []decide.Effect) {
-	implied := map[string]bool{}
-	for _, e := range decide.Implied(&w.run) {
-		implied[e.ID()] = true
-	}
-	for _, e := range effects {
-		w.told[e.ID()]++
-		require.Equal(w.t, 1, w.told[e.ID()], "%s was asked for twice", e.ID())
-		require.True(w.t, implied[e.ID()], "%s could not be repeated after a crash", e.ID())
-		if p, ok := e.(decide.PublishJob); ok {
-			k := p.Job.Key
-			_, twice := w.published[k.String()]
-			require.False(w.t, twice, "job %s was published twice", k)
-			w.published[k.String()] = p.Job
-			w.open = append(w.open, p.Job)
-		}
-		if e, ok := e.(decide.Emit); ok {
-			require.False(w.t, e.At.IsZero())
-		}
-	}
-}
-
-// finish lets everything happen that has to, and requires the end of the run.
-func (w *world) finish() {
-	for i, p := range w.plans {
-		w.tell(decide.Start{Action: i, Plan: p})
-		w.tell(decide.Release{Action: i})
-	}
-	for guard := 0; len(w.open) > 0; guard++ {
-		require.Less(w.t, guard, 1000)
-		w.end(0, event.ReportSucceeded)
-	}
-	for _, r := range w.reports {
-		w.tell(decide.Report{Report: r})
-	}
-	for guard := 0; len(w.open) > 0 && guard < 1000; guard++ {
-		w.end(0, event.ReportSucceeded)
-		w.tell(decide.Report{Report: w.reports[len(w.reports)-1]})
-	}
-	require.Empty(w.t, w.open)
-	require.True(w.t, w.run.State.Terminal(), "the run has no end: %+v", w.run)
-	require.Empty(w.t, decide.Ready(&w.run))
-	events := 0
-	for _, e := range decide.Implied(&w.run) {
-		if e, ok := e.(decide.Emit); ok && e.Lifecycle.Action == "" {
-			events++
-			require.Equal(w.t, 1, w.told[e.ID()])
-		}
-	}
-	require.Equal(w.t, 1, events, "one event tells the run's end")
-	for i := range w.run.Actions {
-		w.requireDefer(i)
-	}
-}
-
-// requireDefer: exactly one deferPhase job if anything of the action ran.
-func (w *world) requireDefer(action int) {
-	ran, deferred := 0, 0
-	for _, j := range w.published {
-		if j.Key.Action != action {
-			continue
-		}
-		switch j.Key.Kind {
-		case event.KindCore:
-			ran++
-		case event.KindDefer:
-			deferred++
-		case event.KindRender:
-		}
-	}
-	switch {
-	case w.plans[action].Defer == nil:
-		require.Zero(w.t, deferred)
-	case ran > 0:
-		require.Equal(w.t, 1, deferred)
-	default:
-		require.LessOrEqual(w.t, deferred, 1)
-	}
-}
-
-// end makes a runner end an open job; its report is sent, not delivered.
-func (w *world) end(n int, kind event.ReportKind) {
-	j := w.open[n]
-	w.open = append(w.open[:n:n], w.open[n+1:]...)
-	r := event.Report{Kind: kind, Key: j.Key, At: w.now}
-	if kind == event.ReportFailed {
-		r.Failure = &event.Failure{Reason: event.ReasonPodFailed, Message: "exit code 1"}
-	}
-	w.reports = append(w.reports, r)
-}
-
-func rank(s event.State) int {
-	switch s {
-	case event.StatePending:
-		return 0
-	case event.StateRunning:
-		return 1
-	case event.StateComplete, event.StateFailed, event.StateCancelled:
-		return 2
-	}
-	return -1
 }
 
 func plans(t *rapid.T) []decide.Plan {
+	phase := func(name, function string) decide.PhasePlan {
+		return decide.PhasePlan{
+			Name: name, Func: function, Policy: policy(t), Once: rapid.Bool().Draw(t, "once"), Attempt: rapid.IntRange(0, 2).Draw(t, "pods"),
+		}
+	}
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) decide.Plan {
-		p := decide.Plan{Artifacts: rapid.Bool().Draw(t, "artifacts")}
+		p := decide.Plan{
+			Artifacts: rapid.Bool().Draw(t, "artifacts"),
+			Timeout:   time.Duration(rapid.SampledFrom([]int{0, 0, 1, 30, 3600}).Draw(t, "timeout")) * time.Second,
+		}
 		for i := range rapid.IntRange(0, 8).Draw(t, "phases") {
-			p.Phases = append(p.Phases, decide.PhasePlan{Name: fmt.Sprint("p", i), Func: "KubeTask"})
+			p.Phases = append(p.Phases, phase(fmt.Sprint("p", i), "KubeTask"))
 		}
 		if rapid.Bool().Draw(t, "defer") {
-			p.Defer = &decide.PhasePlan{Name: "d", Func: "KubeExec"}
+			d := phase("d", "KubeExec")
+			p.Defer = &d
 		}
 		return p
 	}), 1, 3).Draw(t, "plans")
 }
 
+// recovered is what a status may say of an action: phases that ended well, then one
+// that did not.
+func recovered(t *rapid.T, p decide.Plan) *kanister.ActionStatus {
+	if rapid.IntRange(0, 3).Draw(t, "recovered") > 0 {
+		return nil
+	}
+	states := rapid.SampledFrom([]kanister.State{
+		"", kanister.StatePending, kanister.StateRunning, kanister.StateComplete, kanister.StateFailed,
+	})
+	was := &kanister.ActionStatus{}
+	n := rapid.IntRange(0, len(p.Phases)).Draw(t, "ended")
+	for i := range p.Phases {
+		state := kanister.StatePending
+		switch {
+		case i < n:
+			state = kanister.StateComplete
+		case i == n:
+			state = states.Draw(t, "state")
+		}
+		was.Phases = append(was.Phases, kanister.Phase{Name: p.Phases[i].Name, State: state, Output: kanister.JSONMap{"k": "v"}})
+	}
+	if p.Defer != nil {
+		was.DeferPhase = &kanister.Phase{Name: "d", State: states.Draw(t, "defer state")}
+	}
+	return was
+}
+
 func property(t *rapid.T) {
 	w := newWorld(t, plans(t))
+	for i := range w.plans {
+		w.run.Actions[i].Recovered = recovered(t, w.plans[i])
+	}
 	action := rapid.IntRange(0, len(w.plans)-1)
+	rarely := func(t *rapid.T) bool { return rapid.IntRange(0, 6).Draw(t, "rarely") == 0 }
+	tokens := rapid.SampledFrom([]string{"", "t1", "t2", "t3"})
 	t.Repeat(map[string]func(*rapid.T){
 		"start": func(t *rapid.T) {
 			a := action.Draw(t, "action")
 			w.tell(decide.Start{Action: a, Plan: w.plans[a]})
 		},
 		"refuse": func(t *rapid.T) {
-			if rapid.IntRange(0, 4).Draw(t, "rarely") == 0 {
+			if rarely(t) {
 				w.tell(decide.Refuse{Action: action.Draw(t, "action"), Failure: event.Failure{Reason: event.ReasonNotFound, Message: "no"}})
 			}
 		},
@@ -268,26 +100,45 @@ func property(t *rapid.T) {
 				return
 			}
 			kind := rapid.SampledFrom([]event.ReportKind{
-				event.ReportSucceeded, event.ReportSucceeded, event.ReportSucceeded, event.ReportFailed, event.ReportCancelled,
+				event.ReportSucceeded, event.ReportSucceeded, event.ReportFailed, event.ReportFailed, event.ReportCancelled,
 			}).Draw(t, "kind")
 			w.end(rapid.IntRange(0, len(w.open)-1).Draw(t, "job"), kind)
+			if kind == event.ReportFailed {
+				w.reports[len(w.reports)-1].Failure.Reason = reasons.Draw(t, "reason")
+			}
 		},
-		"deliver": func(t *rapid.T) { // late, often, in any order
+		"deliver": func(t *rapid.T) { // late, often, in any order, or never
 			if len(w.reports) > 0 {
 				w.tell(decide.Report{Report: rapid.SampledFrom(w.reports).Draw(t, "report")})
 			}
 		},
-		"invent": func(t *rapid.T) {
-			w.tell(decide.Report{Report: invented(t, w.published)})
+		"invent":  func(t *rapid.T) { w.tell(decide.Report{Report: invented(t, w.published)}) },
+		"wake":    func(*rapid.T) { w.tell(decide.Wake{}) },
+		"restart": func(*rapid.T) { w.restart() },
+		"time": func(t *rapid.T) {
+			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, "seconds")) * time.Second)
+		},
+		"fire": func(*rapid.T) {
+			if w.timer.After(w.now) {
+				w.now = w.timer
+			}
+			w.tell(decide.Wake{})
 		},
 		"cancel": func(t *rapid.T) {
-			if rapid.IntRange(0, 6).Draw(t, "rarely") == 0 {
-				w.tell(decide.Report{Report: event.Report{Kind: event.ReportCancel, Key: event.Key{UID: "u1"}}})
+			if rarely(t) {
+				w.tell(request(event.ReportCancel, ""))
 			}
 		},
+		"pause":  func(*rapid.T) { w.tell(request(event.ReportPause, "")) },
+		"resume": func(*rapid.T) { w.tell(request(event.ReportResume, "")) },
+		"retry":  func(t *rapid.T) { w.tell(request(event.ReportRetry, tokens.Draw(t, "token"))) },
 	})
 	w.finish()
 }
+
+var reasons = rapid.SampledFrom([]event.Reason{
+	event.ReasonPodFailed, event.ReasonTimeout, event.ReasonFailed, event.ReasonInterrupted, event.ReasonPoison, event.ReasonRender, "Newer",
+})
 
 // invented is a report about a job that was never published.
 func invented(t *rapid.T, published map[string]event.Job) event.Report {
@@ -298,7 +149,7 @@ func invented(t *rapid.T, published map[string]event.Job) event.Report {
 		Phase:   rapid.IntRange(-1, 9).Draw(t, "phase"),
 		Attempt: rapid.IntRange(-1, 3).Draw(t, "attempt"),
 	}
-	if j, ok := published[k.String()]; ok && j.Key.Phase == k.Phase {
+	if _, ok := published[k.String()]; ok {
 		k.Attempt += 100
 	}
 	return event.Report{
@@ -312,6 +163,16 @@ func TestDecideProperty(t *testing.T) {
 	rapid.Check(t, property)
 }
 
+// FuzzDecide lets the fuzzer choose what rapid draws. Seeds are bytes for those
+// draws: nothing, and patterns long enough for stories of many steps.
 func FuzzDecide(f *testing.F) {
+	for _, seed := range []uint64{1, 7, 42, 2026} {
+		data := make([]byte, 0, 16<<10)
+		for x := seed; len(data) < cap(data); x = x*6364136223846793005 + 1442695040888963407 {
+			data = append(data, byte(x>>56), byte(x>>48), byte(x>>40), byte(x>>32))
+		}
+		f.Add(data)
+	}
+	f.Add([]byte{})
 	f.Fuzz(rapid.MakeFuzz(property))
 }

@@ -1,6 +1,9 @@
 package decide
 
-import "github.com/salvor-io/salvor/api/event"
+import (
+	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+)
 
 // step is one phase of an action, of any kind, in its place.
 type step struct {
@@ -49,18 +52,32 @@ func Ready(run *event.Run) []event.Key {
 
 // next returns the phase of the action that is to run now, if there is one.
 func next(run *event.Run, index int) (step, bool) {
+	s, ok := following(run, index)
+	return s, ok && s.phase.RetryAt == nil && (run.Pause == nil || s.kind == event.KindDefer)
+}
+
+// following returns the phase that comes after what ran, though a pause or a
+// backoff may hold it up. While a phase runs there is none.
+func following(run *event.Run, index int) (step, bool) {
 	action := &run.Actions[index]
 	if action.State != event.StateRunning {
 		return step{}, false
 	}
-	all := steps(action, index)
-	for _, s := range all {
-		if s.phase.State == event.StateRunning {
-			return step{}, false
+	if _, ok := running(action, index); ok {
+		return step{}, false
+	}
+	for _, s := range steps(action, index) {
+		if s.phase.State == event.StatePending && due(run, action, s.kind) {
+			return s, true
 		}
 	}
-	for _, s := range all {
-		if s.phase.State == event.StatePending && due(run, action, s.kind) {
+	return step{}, false
+}
+
+// running returns the phase of the action that runs.
+func running(action *event.Action, index int) (step, bool) {
+	for _, s := range steps(action, index) {
+		if s.phase.State == event.StateRunning {
 			return s, true
 		}
 	}
@@ -75,14 +92,38 @@ func due(run *event.Run, action *event.Action, kind event.PhaseKind) bool {
 	case event.KindCore, event.KindRender:
 		return goesOn
 	case event.KindDefer:
-		// Without core phases the deferPhase is all there is to the action.
-		return coreStarted(action) || len(action.Phases) == 0 && goesOn
+		// In a round in which no core phase is left, the deferPhase is what there
+		// is to do.
+		return coreStarted(action) || coreComplete(action) && goesOn
 	}
 	return false
 }
 
+// coreStarted reports whether a core phase ran since the run was last asked to go
+// on, or before its record was lost.
 func coreStarted(action *event.Action) bool {
-	return len(action.Phases) > 0 && action.Phases[0].State != event.StatePending
+	for i := range action.Phases {
+		if p := &action.Phases[i]; p.Attempt > p.Base {
+			return true
+		}
+	}
+	return startedBefore(action)
+}
+
+// startedBefore reports whether a phase had started when the run's record was
+// lost.
+func startedBefore(action *event.Action) bool {
+	if action.Recovered == nil {
+		return false
+	}
+	for i := range action.Recovered.Phases {
+		switch action.Recovered.Phases[i].State {
+		case "", kanister.StatePending:
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 func coreComplete(action *event.Action) bool {

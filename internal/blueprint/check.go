@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/nearest"
 )
 
 // Problem is something in a blueprint that can never work.
@@ -236,7 +237,7 @@ func (c *checker) hint(message string) string {
 	case "bcrypt", "htpasswd", "derivePassword":
 		return "templates cannot derive passwords; do it in the command"
 	}
-	if near := nearest(name, c.engine.defined()); near != "" {
+	if near := nearest.Name(name, c.engine.defined()); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	return "docs/templates.md lists the functions"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/nearest"
 )
 
 // later are the functions that Kanister has and Salvor does not have yet.
@@ -29,7 +30,7 @@ func checkCall(field string, phase *kanister.BlueprintPhase) []Problem {
 		place := field + ".args." + name
 		if !signature.Takes(name) {
 			hint := fmt.Sprintf("%s takes %s", phase.Func, strings.Join(takes, ", "))
-			if near := nearest(name, takes); near != "" {
+			if near := nearest.Name(name, takes); near != "" {
 				hint = fmt.Sprintf("did you mean %s?", near)
 			}
 			problems = append(problems, Problem{Field: place, Message: fmt.Sprintf("argument %s is not supported by %s", name, phase.Func), Hint: hint})
@@ -60,7 +61,7 @@ func unknownFunction(field, name string) Problem {
 		return Problem{Field: field, Message: fmt.Sprintf("function %s is not supported yet", name), Hint: "Salvor has " + strings.Join(all, ", ")}
 	}
 	hint := "Salvor has " + strings.Join(all, ", ")
-	if near := nearest(name, append(all, strings.Fields(later)...)); near != "" {
+	if near := nearest.Name(name, append(all, strings.Fields(later)...)); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", near)
 	}
 	return Problem{Field: field, Message: fmt.Sprintf("function %q is unknown", name), Hint: hint}
@@ -95,37 +96,4 @@ func wrongShape(field, name string, x any) []Problem {
 		return nil
 	}
 	return []Problem{{Field: field, Message: fmt.Sprintf("must be a map, not %T", x), Hint: "write it as keys and values"}}
-}
-
-// nearest returns the name that is most likely meant, or "".
-func nearest(name string, names []string) string {
-	best, near := 3, ""
-	for _, other := range names {
-		d := distance(strings.ToLower(name), strings.ToLower(other))
-		if d < best && d*2 < max(len(name), 2) {
-			best, near = d, other
-		}
-	}
-	return near
-}
-
-// distance counts the letters to add, drop or change (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
