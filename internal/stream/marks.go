@@ -55,9 +55,9 @@ func (l *Leases) ForgetPod(ctx context.Context, k event.Key) error {
 type Crashes struct {
 	// Lost are all of them, oldest first.
 	Lost []event.Crash `json:"lost"`
-	// Excused is how many of them were none: the runner was cut off or frozen, and
-	// came back.
-	Excused int `json:"excused,omitempty"`
+	// Excused are those that were none, by the id that their runner gave: it was cut
+	// off or frozen, and came back.
+	Excused []string `json:"excused,omitempty"`
 	// Proved is set once the job has run for a while as the only suspect of its
 	// runner, which counts for it once.
 	Proved bool `json:"proved,omitempty"`
@@ -65,7 +65,7 @@ type Crashes struct {
 
 // Count is how many losses the job is suspected of.
 func (c *Crashes) Count() int {
-	n := len(c.Lost) - c.Excused
+	n := len(c.Lost) - len(c.Excused)
 	if c.Proved {
 		n--
 	}

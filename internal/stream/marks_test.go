@@ -86,7 +86,7 @@ func TestCrashes(t *testing.T) {
 			assert.Equal(t, i+1, c.Count())
 		}
 		_, err = leases.ChangeCrashes(t.Context(), key(1), func(c *stream.Crashes) {
-			_, err := leases.ChangeCrashes(t.Context(), key(1), func(c *stream.Crashes) { c.Excused++ })
+			_, err := leases.ChangeCrashes(t.Context(), key(1), func(c *stream.Crashes) { c.Excused = append(c.Excused, "x") })
 			require.NoError(t, err)
 		})
 		require.ErrorIs(t, err, stream.ErrConflict)
