@@ -44,8 +44,9 @@ type Options struct {
 	// AckWait is how long the queue waits for a sign of life before it gives the
 	// job to another runner, or to the next process after the loss of the only one:
 	// it begins again where the queue's server does. All runners of a pool must have
-	// the same. Costs three small messages for each running job in that time.
-	// Default 4 s.
+	// the same. Costs two small messages for each running job in that time, which
+	// a replicated queue writes to its log; a sign that is late costs a delivery to
+	// a runner that finds the job claimed. Default 4 s.
 	AckWait time.Duration
 	// AllowSecretOutputs lets phases publish values of Secrets, which then stand
 	// on the streams and in the status, as Kanister allows. Default false.

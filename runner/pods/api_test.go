@@ -51,7 +51,13 @@ type bench struct {
 
 func newBench(t *testing.T, c clock.WithTicker) *bench {
 	t.Helper()
-	b := &bench{t: t, namespace: server.Namespace(t)}
+	return newBenchIn(t, c, server.Namespace(t))
+}
+
+// newBenchIn is newBench in a namespace that may have pods already.
+func newBenchIn(t *testing.T, c clock.WithTicker, namespace string) *bench {
+	t.Helper()
+	b := &bench{t: t, namespace: namespace}
 	var err error
 	b.client, err = kubernetes.NewForConfig(server.Config())
 	require.NoError(t, err)
