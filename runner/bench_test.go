@@ -48,7 +48,12 @@ type bench struct {
 
 func newBench(t *testing.T, change func(*kanister.BlueprintAction)) *bench {
 	t.Helper()
-	b := &bench{t: t, js: natstest.Start(t), kube: fake.NewClientset(
+	return newBenchOn(t, natstest.Start(t), change)
+}
+
+func newBenchOn(t *testing.T, js jetstream.JetStream, change func(*kanister.BlueprintAction)) *bench {
+	t.Helper()
+	b := &bench{t: t, js: js, kube: fake.NewClientset(
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}, Data: map[string][]byte{"password": []byte("hunter2-and-more")}},
 	)}

@@ -101,7 +101,7 @@ func (c *claim) end() {
 // function is called.
 func (r *Runner) keepAlive(msg jetstream.Msg, log zerolog.Logger) (stop func()) {
 	done := make(chan struct{})
-	ticker := r.clock.NewTicker(r.options.AckWait / 3)
+	ticker := r.clock.NewTicker(r.options.AckWait / 2)
 	var alive sync.WaitGroup
 	alive.Go(func() {
 		defer ticker.Stop()

@@ -24,6 +24,7 @@ const (
 	endingSucceeded
 	endingFailed
 	endingCancelled
+	endingTimedOut
 )
 
 // ending is what is known after a call.
@@ -61,6 +62,8 @@ func (t *task) perform(ctx context.Context, run *event.Run) ending {
 		return ending{kind: endingFailed, failure: failureOf(err, redact)}
 	case errors.Is(cause, errCancelled):
 		return ending{kind: endingCancelled, failure: failureOf(cause, nil)}
+	case t.timedOut != nil && errors.Is(cause, t.timedOut):
+		return ending{kind: endingTimedOut, failure: t.overdue(err, redact)}
 	case t.active.once:
 		return ending{kind: endingFailed, failure: failureOf(interrupted(phase.Func, "the runner was shut down while it ran"), nil)}
 	default:
@@ -89,12 +92,13 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 	}
 	progress := t.startProgress(ctx)
 	defer progress.end()
-	r := t.runner
+	r, action := t.runner, &run.Actions[t.job.Key.Action]
+	t.marked = signature.Resume == blueprint.Adoptable && t.deliveries() > 1
 	return factory().Execute(ctx, &function.Call{
-		Key: t.job.Key, ActionSet: run.Name, Action: run.Actions[t.job.Key.Action].Spec.Name, Phase: phase.Name,
+		Key: t.job.Key, ActionSet: run.Name, Action: action.Spec.Name, Phase: phase.Name,
 		Labels: kept(run.Labels), Args: args, Values: values, Kube: r.clients, Pods: r.pods,
 		OwnNamespace: r.options.Pods.OwnNamespace, Clock: r.clock, Log: t.log, Progress: progress.set,
-		Held: t.claim.held,
+		Held: t.claim.held, Marks: podMarks{task: t}, Recovered: action.Recovered != nil,
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/internal/again"
 	"github.com/salvor-io/salvor/runner/pods"
 )
@@ -43,6 +44,8 @@ const (
 	outcomeLost      outcome = "lost"
 	outcomeReturned  outcome = "returned"
 	outcomeMalformed outcome = "malformed"
+	outcomePoison    outcome = "poison"
+	outcomeSuspect   outcome = "suspect"
 )
 
 // task is one job that this runner holds.
@@ -55,6 +58,10 @@ type task struct {
 	leases *stream.Leases
 	claim  *claim
 	active *activeCall
+	// timedOut is the cause of the end at the deadline, if there is one.
+	timedOut *function.Error
+	// marked: there is, or may be, a mark of a pod.
+	marked bool
 }
 
 // handle works on one job; ctx outlives the runner's own by the time of a
@@ -63,21 +70,20 @@ func (r *Runner) handle(ctx context.Context, msg jetstream.Msg) {
 	began := r.clock.Now()
 	job, trace, err := stream.DecodeJob(msg)
 	if err != nil {
-		r.log.Error().Err(err).Str("subject", msg.Subject()).Msg("dropping a job that cannot be read; is the dispatcher of another version?")
-		r.settle(msg.TermWithReason("cannot be read"))
+		r.bury(ctx, msg, err)
 		r.metrics.jobs.WithLabelValues("", string(outcomeMalformed)).Inc()
 		return
 	}
 	t := &task{runner: r, msg: msg, job: job, trace: trace, log: r.logFor(job, trace)}
-	function := r.functionLabel(job)
+	label := r.functionLabel(job)
 	result := t.handle(ctx)
-	r.metrics.jobs.WithLabelValues(function, string(result)).Inc()
+	r.metrics.jobs.WithLabelValues(label, string(result)).Inc()
 	switch result {
-	case outcomeSucceeded, outcomeFailed, outcomeCancelled:
+	case outcomeSucceeded, outcomeFailed, outcomeCancelled, outcomePoison:
 		took := r.clock.Since(began)
-		r.metrics.duration.WithLabelValues(function).Observe(took.Seconds())
+		r.metrics.duration.WithLabelValues(label).Observe(took.Seconds())
 		t.log.Info().Str("outcome", string(result)).Dur("took", took).Msg("phase ended")
-	case outcomeStale, outcomeHeld, outcomeLost, outcomeReturned, outcomeMalformed:
+	case outcomeStale, outcomeHeld, outcomeLost, outcomeReturned, outcomeSuspect, outcomeMalformed:
 		t.log.Debug().Str("outcome", string(result)).Msg("job not done here")
 	}
 }
@@ -103,15 +109,20 @@ func (t *task) handle(ctx context.Context) outcome {
 	result := t.work(held)
 	t.claim.end()
 	switch result {
-	case outcomeSucceeded, outcomeFailed, outcomeCancelled, outcomeStale:
+	case outcomeSucceeded, outcomeFailed, outcomeCancelled, outcomePoison, outcomeStale:
 		r.settle(t.msg.Ack())
 		failpoint.Here(failpoint.RunnerAfterAck)
+		t.forget(ctx)
 		t.release(ctx)
 		failpoint.Here(failpoint.RunnerAfterRelease)
 	case outcomeReturned: // the next runner must find the claim free
 		t.release(ctx)
 		r.settle(t.msg.Nak())
+	case outcomeSuspect:
+		t.release(ctx)
+		r.settle(t.msg.NakWithDelay(heldDelay))
 	case outcomeLost, outcomeHeld, outcomeMalformed:
+		t.excuse(ctx)
 		r.settle(t.msg.NakWithDelay(heldDelay))
 	}
 	return result
@@ -150,6 +161,19 @@ func (t *task) work(held context.Context) outcome {
 	}
 	if run.Cancel != nil && t.job.Key.Kind == event.KindCore {
 		stop(errCancelled)
+	}
+	defer t.watchDeadline(call, stop, run)()
+	if call.Err() == nil { // else nothing is started
+		crashes, v, end, err := t.trial(call)
+		defer end()
+		switch {
+		case err != nil && context.Cause(call) == nil:
+			return t.leave()
+		case v == verdictPoison:
+			return t.park(held, crashes)
+		case v == verdictWait:
+			return outcomeSuspect
+		}
 	}
 	return t.finish(held, t.perform(call, run))
 }
@@ -190,7 +214,7 @@ func (t *task) finish(held context.Context, e ending) outcome {
 		return outcomeSucceeded
 	case endingCancelled:
 		return outcomeCancelled
-	case endingFailed, endingLeft:
+	case endingFailed, endingTimedOut, endingLeft:
 	}
 	return outcomeFailed
 }

@@ -42,12 +42,18 @@ type Options struct {
 	// seconds, at least 3 s. Default 15 s.
 	ClaimTTL time.Duration
 	// AckWait is how long the queue waits for a sign of life before it gives the
-	// job to another runner. All runners of a pool must have the same. Default
-	// 10 s.
+	// job to another runner, or to the next process after the loss of the only one:
+	// it begins again where the queue's server does. All runners of a pool must have
+	// the same. Costs two small messages for each running job in that time, which
+	// a replicated queue writes to its log; a sign that is late costs a delivery to
+	// a runner that finds the job claimed. Default 4 s.
 	AckWait time.Duration
 	// AllowSecretOutputs lets phases publish values of Secrets, which then stand
 	// on the streams and in the status, as Kanister allows. Default false.
 	AllowSecretOutputs bool
+	// PoisonAfter is how many runners may be lost while they work on a job before
+	// it is set aside; 0 means that none ever is. Default 3.
+	PoisonAfter int
 	// SweepEvery is how often leftover pods are looked for. Default 5 min.
 	SweepEvery time.Duration
 	// Pods are the options of the pod side.
@@ -65,10 +71,13 @@ const (
 // DefaultOptions returns the defaults.
 func DefaultOptions() Options {
 	return Options{
-		Pool:       event.DefaultPool,
-		Slots:      32,
-		ClaimTTL:   15 * time.Second,
-		AckWait:    10 * time.Second,
+		Pool:     event.DefaultPool,
+		Slots:    32,
+		ClaimTTL: 15 * time.Second,
+		AckWait:  4 * time.Second,
+
+		PoisonAfter: 3,
+
 		SweepEvery: 5 * time.Minute,
 		Pods:       pods.DefaultOptions(),
 	}
@@ -81,6 +90,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Name, "runner-name", o.Name, "name of this runner, the same after a restart; empty means the host's name")
 	fs.DurationVar(&o.ClaimTTL, "runner-claim-ttl", o.ClaimTTL, "how long a job stays claimed by a runner that is gone, in whole seconds")
 	fs.DurationVar(&o.AckWait, "runner-ack-wait", o.AckWait, "how long the queue waits for a sign of life of a job's runner; the same for all runners of a pool")
+	fs.IntVar(&o.PoisonAfter, "poison-after", o.PoisonAfter, "how many runners may be lost while they work on a job before it is set aside as a dead letter and its phase fails; 0 for never")
 	fs.BoolVar(&o.AllowSecretOutputs, "allow-secret-outputs", o.AllowSecretOutputs, "let phases publish values of Secrets as outputs, for everybody who may read ActionSets to see")
 	o.Pods.BindFlags(fs)
 }
@@ -98,6 +108,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--runner-claim-ttl is %s; it must be whole seconds, at least 3s", o.ClaimTTL)
 	case o.AckWait < time.Second:
 		return fmt.Errorf("--runner-ack-wait is %s; it must be at least 1s", o.AckWait)
+	case o.PoisonAfter < 0:
+		return fmt.Errorf("--poison-after is %d; it must be 0 (never) or more", o.PoisonAfter)
 	case o.SweepEvery <= 0:
 		return fmt.Errorf("SweepEvery is %s; it must be more than 0", o.SweepEvery)
 	}

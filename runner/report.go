@@ -21,20 +21,23 @@ const (
 )
 
 // reportOf makes the report, and before that makes what it says true: the output
-// is stored, the pods of a cancelled phase are gone.
+// is stored, the pods of a phase that was stopped are gone.
 func (t *task) reportOf(ctx context.Context, e ending) (*event.Report, error) {
 	report := t.newReport(event.ReportFailed)
 	switch e.kind {
 	case endingSucceeded:
 		report.Kind, report.Artifacts, report.ArtifactsFailure = event.ReportSucceeded, e.artifacts, e.artifactsFailure
 		return t.withOutput(ctx, report, e.output)
-	case endingCancelled:
-		report.Kind, report.Failure = event.ReportCancelled, e.failure
+	case endingCancelled, endingTimedOut:
+		report.Failure = e.failure
+		if e.kind == endingCancelled {
+			report.Kind = event.ReportCancelled
+		}
 		if err := t.runner.pods.Cleanup(ctx, t.job.Key); err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
-			t.log.Warn().Err(err).Msg("the pods of the cancelled phase")
+			t.log.Warn().Err(err).Msg("the pods of the phase that was stopped")
 			report.Failure.Message = bound(report.Failure.Message + "; " + err.Error())
 		}
 	case endingFailed, endingLeft:

@@ -51,12 +51,15 @@ type Runner struct {
 	jobs       *stream.Jobs
 	reports    *stream.Reports
 	blobs      *stream.Blobs
+	letters    *stream.DeadLetters
 	pods       podSide
 	blueprints *lru.Cache
 
-	slots  chan struct{}
-	active active
-	taking atomic.Bool
+	slots chan struct{}
+	// suspect is taken by the one job of this runner that is on trial.
+	suspect chan struct{}
+	active  active
+	taking  atomic.Bool
 }
 
 // New returns a Runner. It opens nothing before Run.
@@ -84,9 +87,11 @@ func New(d Deps, o Options) (*Runner, error) {
 		jobs:       stream.NewJobs(d.JS, d.Clock),
 		reports:    stream.NewReports(d.JS, event.SourceRunner),
 		blobs:      stream.NewBlobs(d.JS),
+		letters:    stream.NewDeadLetters(d.JS),
 		pods:       podSide,
 		blueprints: lru.New(cachedBlueprints),
 		slots:      make(chan struct{}, o.Slots),
+		suspect:    make(chan struct{}, 1),
 		active:     active{calls: map[*activeCall]struct{}{}},
 	}, nil
 }

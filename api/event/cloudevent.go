@@ -1,6 +1,8 @@
 package event
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"time"
@@ -70,6 +72,17 @@ func NewReportEvent(source string, r *Report, traceparent string) (cloudevents.E
 		typ: TypeReport, source: source, subject: r.Key.Namespace + "/" + r.Key.UID,
 		id: r.Key.String() + "/" + string(r.Kind) + "/" + strconv.FormatInt(r.At.UnixNano(), 10), at: r.At, trace: traceparent,
 	}, r)
+}
+
+// NewDeadLetterEvent wraps a dead letter. Its id is the job's key or, for a message
+// that could not be read, a hash of it.
+func NewDeadLetterEvent(l *DeadLetter) (cloudevents.Event, error) {
+	id, subject := l.Key.String(), l.Key.Namespace+"/"+l.ActionSet
+	if l.Key == (Key{}) {
+		sum := sha256.Sum256(append([]byte(l.Subject+"\x1f"), l.Message...))
+		id, subject = "sha256:"+hex.EncodeToString(sum[:]), l.Subject
+	}
+	return wrap(header{typ: TypeDLQ, source: SourceRunner, subject: subject, id: "dlq/" + id, at: l.At}, l)
 }
 
 // NewLifecycleEvent wraps what happened to a run or a phase; id must be the same

@@ -93,8 +93,16 @@ func TestWireForms(t *testing.T) {
 		Failure: &event.Failure{Reason: event.ReasonPodFailed, Message: "exit code 1"},
 	})
 	require.NoError(t, err)
+	dead, err := event.NewDeadLetterEvent(&event.DeadLetter{
+		Key: sampleKey(), ActionSet: "backup-x7k2p", PhaseName: "dump", Func: "KubeTask", At: at,
+		Reason: "its runner was lost 3 times", Crashes: []event.Crash{{Runner: "salvor-0", At: at}},
+	})
+	require.NoError(t, err)
+	unread, err := event.NewDeadLetterEvent(&event.DeadLetter{At: at, Reason: "cannot be read", Subject: "salvor.jobs.x", Message: []byte("x")})
+	require.NoError(t, err)
 
 	for name, e := range map[string]cloudevents.Event{
+		"deadletter": dead, "deadletter-unread": unread,
 		"run": run, "job": job, "report-succeeded": succeeded, "report-failed": failed, "report-cancel": cancel, "lifecycle": lifecycle,
 	} {
 		t.Run(name, func(t *testing.T) {

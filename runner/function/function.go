@@ -57,6 +57,11 @@ type Call struct {
 	// Held returns an error once the job is another runner's. It is asked right
 	// before something is made that would not meet itself. Nil means always held.
 	Held func() error
+	// Marks remembers the pod of the call. Nil means that nobody does.
+	Marks PodMarks
+	// Recovered says that the record of the run was lost and made anew: attempts of
+	// any number may have left pods behind.
+	Recovered bool
 }
 
 // StillHeld asks Held.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // PodRunner runs one pod for a call and follows it to its end. The runner
@@ -17,6 +18,16 @@ type PodRunner interface {
 	// fails or is lost, an *Error says why, with the kubelet's reason and the last
 	// lines of the log.
 	Run(ctx context.Context, call *Call, spec PodSpec) (map[string]any, error)
+}
+
+// PodMarks remembers the pod of an attempt for longer than the pod or the runner
+// lasts, so that a pod which was lost is not made a second time.
+type PodMarks interface {
+	// Marked returns the UID of the pod, or nothing.
+	Marked(ctx context.Context) (types.UID, error)
+	// Mark remembers the pod and returns the UID that is remembered, which is
+	// another one if another was marked before.
+	Mark(ctx context.Context, uid types.UID) (types.UID, error)
 }
 
 // PodSpec is what a function knows of its pod. The runner adds the name, labels

@@ -17,12 +17,21 @@ import (
 	"github.com/salvor-io/salvor/runner/internal/again"
 )
 
-// goneLimit is how long a deleted pod may stay: something with a finalizer may
-// hold the object, though its command is ended.
+// goneLimit is how long a deleted pod may stay: its node may not answer, or
+// something with a finalizer holds the object.
 const goneLimit = time.Minute
 
-// Cleanup deletes the pods of an attempt, at once (grace 0, as Kanister does),
-// and returns when they are gone. That there are none is no error.
+// lookEvery is after how long the API server is asked about a pod that the informer
+// says nothing of: it may have come and gone between two of its lists.
+const lookEvery = 10 * time.Second
+
+// killGrace is the grace period, in seconds, of a pod whose command may be running.
+// With none the object would vanish at once and the command end some time later;
+// with one it goes when the kubelet has ended the command.
+const killGrace = 1
+
+// Cleanup deletes the pods of an attempt and returns when they are gone, and their
+// commands with them. That there are none is no error.
 func (r *Runner) Cleanup(ctx context.Context, k event.Key) error {
 	var errs []error
 	for name := range r.names(k) {
@@ -38,8 +47,6 @@ func (r *Runner) Cleanup(ctx context.Context, k event.Key) error {
 
 // remove deletes one pod if it belongs to the attempt.
 func (r *Runner) remove(ctx context.Context, k event.Key, name types.NamespacedName) error {
-	sub := r.watch.subscribe(name)
-	defer r.watch.unsubscribe(sub)
 	pod := r.watch.get(name)
 	if pod == nil {
 		var err error
@@ -50,11 +57,7 @@ func (r *Runner) remove(ctx context.Context, k event.Key, name types.NamespacedN
 	if !owns(k, pod) {
 		return nil
 	}
-	sub.expect(pod)
-	if err := r.delete(ctx, pod); err != nil {
-		return err
-	}
-	return r.waitGone(ctx, sub)
+	return r.removePod(ctx, pod)
 }
 
 // read returns the pod as the API server knows it, nil if there is none.
@@ -73,23 +76,32 @@ func (r *Runner) read(ctx context.Context, name types.NamespacedName) (*corev1.P
 	return pod, nil
 }
 
-// delete deletes the very pod, not another one of its name.
-func (r *Runner) delete(ctx context.Context, pod *corev1.Pod) error {
-	err := r.retry(ctx, func(ctx context.Context) error {
+// delete deletes the very pod, not another one of its name. gone says that there
+// was none.
+func (r *Runner) delete(ctx context.Context, pod *corev1.Pod) (gone bool, err error) {
+	grace := int64(0)
+	if mayRun(pod) {
+		grace = killGrace
+	}
+	err = r.retry(ctx, func(ctx context.Context) error {
 		return r.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
-			GracePeriodSeconds: new(int64(0)),
+			GracePeriodSeconds: &grace,
 			Preconditions:      metav1.NewUIDPreconditions(string(pod.UID)),
 		})
 	})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // a conflict is another pod of that name
-		return fmt.Errorf("delete pod %s: %w", nameOf(pod), err)
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // a conflict is another pod of that name
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("delete pod %s: %w", nameOf(pod), err)
 	}
-	return nil
+	return false, nil
 }
 
 func (r *Runner) waitGone(ctx context.Context, sub *subscription) error {
-	timer := r.clock.NewTimer(goneLimit)
-	defer timer.Stop()
+	since := r.clock.Now()
+	ticker := r.clock.NewTicker(lookEvery)
+	defer ticker.Stop()
 	for {
 		pod, gone := sub.last()
 		if gone {
@@ -99,11 +111,14 @@ func (r *Runner) waitGone(ctx context.Context, sub *subscription) error {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the end of pod %s: %w", sub.name, context.Cause(ctx))
 		case <-sub.changed:
-		case <-timer.C():
-			if now, err := r.read(ctx, sub.name); err == nil && (now == nil || now.UID != pod.UID) {
-				return nil // it came and went between two looks of the informer
+		case <-ticker.C():
+			if there, err := r.stillThere(ctx, pod); err == nil && !there {
+				return nil
 			}
-			return fmt.Errorf("pod %s is still there %s after it was deleted; finalizers: [%s]", sub.name, goneLimit, strings.Join(pod.Finalizers, ", "))
+			if r.clock.Since(since) >= goneLimit {
+				return fmt.Errorf("pod %s is still there %s after it was deleted; node: %q, finalizers: [%s]",
+					sub.name, goneLimit, pod.Spec.NodeName, strings.Join(pod.Finalizers, ", "))
+			}
 		}
 	}
 }
@@ -132,7 +147,7 @@ func (r *Runner) Sweep(ctx context.Context, ended Ended) (int, error) {
 		}
 		over, err := ended(ctx, id)
 		if err == nil && over {
-			if err = r.delete(ctx, pod); err == nil {
+			if _, err = r.delete(ctx, pod); err == nil {
 				swept++
 				r.log.Info().Str("pod", nameOf(pod).String()).Str("actionSet", id.Key.Namespace+"/"+id.ActionSet).Msg("deleted a pod whose phase has ended")
 			}

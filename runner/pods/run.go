@@ -116,6 +116,10 @@ func (f *follower) judge(ctx context.Context) verdict {
 // wait returns nil when the pod changed or the time has come.
 func (f *follower) wait(ctx context.Context, until time.Time) error {
 	var due <-chan time.Time
+	unseen := !f.sub.seen()
+	if look := f.runner.clock.Now().Add(lookEvery); unseen && (until.IsZero() || look.Before(until)) {
+		until = look
+	}
 	if !until.IsZero() {
 		timer := f.runner.clock.NewTimer(max(until.Sub(f.runner.clock.Now()), 0))
 		defer timer.Stop()
@@ -126,8 +130,23 @@ func (f *follower) wait(ctx context.Context, until time.Time) error {
 		return context.Cause(ctx)
 	case <-f.sub.changed:
 	case <-due:
+		if unseen {
+			f.look(ctx)
+		}
 	}
 	return nil
+}
+
+// look asks after a pod that the informer says nothing of: one that was deleted
+// between two of its lists it never knew.
+func (f *follower) look(ctx context.Context) {
+	pod, gone := f.sub.last()
+	if gone || f.runner.watch.get(f.sub.name) != nil {
+		return
+	}
+	if there, err := f.runner.stillThere(ctx, pod); err == nil && !there {
+		f.sub.tell(pod, true)
+	}
 }
 
 // result turns the verdict and the whole log into what the phase published, or

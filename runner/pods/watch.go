@@ -167,6 +167,8 @@ type subscription struct {
 	uid  types.UID
 	pod  *corev1.Pod
 	gone bool
+	// told: the informer knows the pod.
+	told bool
 }
 
 func (s *subscription) tell(pod *corev1.Pod, gone bool) {
@@ -175,7 +177,7 @@ func (s *subscription) tell(pod *corev1.Pod, gone bool) {
 	if s.uid != "" && pod.UID != s.uid {
 		return // an earlier or a later pod of the same name
 	}
-	s.pod, s.gone = pod, gone
+	s.pod, s.gone, s.told = pod, gone, true
 	select {
 	case s.changed <- struct{}{}:
 	default:
@@ -189,7 +191,7 @@ func (s *subscription) expect(pod *corev1.Pod) {
 	defer s.mu.Unlock()
 	s.uid = pod.UID
 	if s.pod == nil || s.pod.UID != pod.UID {
-		s.pod, s.gone = pod, false
+		s.pod, s.gone, s.told = pod, false, false
 	}
 }
 
@@ -197,6 +199,13 @@ func (s *subscription) last() (pod *corev1.Pod, gone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pod, s.gone
+}
+
+// seen reports whether the informer has said anything about the pod.
+func (s *subscription) seen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.told
 }
 
 func nameOf(pod *corev1.Pod) types.NamespacedName {
