@@ -2,6 +2,8 @@ package status
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,7 +52,7 @@ func notices(was, is *kanister.ActionSetStatus) []notice {
 	reopened := len(was.Actions) == 0 && condition(is, ConditionRetried) != nil
 	for i := range is.Actions {
 		before, now := actionAt(was, i), &is.Actions[i]
-		if !reopened && !started(before) && started(now) {
+		if !reopened && !started(before) && !betweenAttempts(was, now.Name) && started(now) {
 			out = append(out, notice{
 				corev1.EventTypeNormal, ReasonActionStarted,
 				fmt.Sprintf("Action %s of blueprint %s started", now.Name, now.Blueprint),
@@ -85,6 +87,13 @@ func conditionNotices(was, is *kanister.ActionSetStatus) []notice {
 		out = append(out, notice{corev1.EventTypeNormal, ReasonResumed, "The run goes on"})
 	}
 	return out
+}
+
+// betweenAttempts reports whether a phase of the action had begun and waited to be
+// tried again: it is pending then, and may be the action's first.
+func betweenAttempts(was *kanister.ActionSetStatus, action string) bool {
+	c := condition(was, ConditionRetrying)
+	return c != nil && strings.Contains(c.Message, "action "+strconv.Quote(action)+",")
 }
 
 // condition returns the condition of a type that is True.
