@@ -83,7 +83,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 		intake: actionset.New(actionset.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
 			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector,
-			Resync: o.Resync, Metrics: actionset.NewMetrics(d.Metrics),
+			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
 		trigger: trigger.New(trigger.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
@@ -124,7 +124,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
-	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler()) })
+	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {
 		if b.watcher.WaitForSync(ctx) {

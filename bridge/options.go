@@ -18,6 +18,10 @@ type Options struct {
 	// Resync is the time between two comparisons of all ActionSets with all
 	// runs; each costs no request unless something differs. Default 5 m.
 	Resync time.Duration
+	// RunRetention is how long the dispatcher keeps the record of a run after its
+	// end: an ActionSet without a status that is older may have been run. It has no
+	// flag here, since it must be the dispatcher's --run-retention. Default 168 h.
+	RunRetention time.Duration
 	// StatusInterval is the shortest time between two intermediate writes of one
 	// ActionSet's status; the end is written at once. Default 1 s.
 	StatusInterval time.Duration
@@ -38,6 +42,7 @@ const mostEventBytes = 768 << 10
 func DefaultOptions() Options {
 	return Options{
 		Resync:         5 * time.Minute,
+		RunRetention:   168 * time.Hour,
 		StatusInterval: time.Second,
 		Listen:         ":8080",
 		MaxEventBytes:  256 << 10,
@@ -64,6 +69,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Resync < time.Second {
 		errs = append(errs, fmt.Errorf("--resync: %s is too short; the least is 1s, the default 5m", o.Resync))
+	}
+	if o.RunRetention <= 0 {
+		errs = append(errs, fmt.Errorf("--run-retention: %s is not positive", o.RunRetention))
 	}
 	if o.StatusInterval < 0 {
 		errs = append(errs, fmt.Errorf("--status-interval: %s is negative", o.StatusInterval))

@@ -2,7 +2,9 @@ package actionset
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -41,28 +43,6 @@ func judge(as *kanister.ActionSet) verdict {
 	return foreign
 }
 
-// recoverWithin is how long after our last write of its status a run without a
-// record counts as lost. It is shorter than the time for which records of runs
-// that ended are kept (7 days by default), so that no run is done twice because
-// its record was cleared away while nobody could write its end.
-const recoverWithin = 24 * time.Hour
-
-// recoverable reports whether the missing record of the ActionSet's run was lost
-// and not cleared away: the store is newer than our last write, or that write was
-// a short while ago.
-func recoverable(as *kanister.ActionSet, storeSince, now time.Time) bool {
-	for i := range as.ManagedFields {
-		wrote := as.ManagedFields[i].Time
-		if as.ManagedFields[i].Manager != status.FieldManager || wrote == nil {
-			continue
-		}
-		if !storeSince.After(wrote.Time) && now.Sub(wrote.Time) > recoverWithin {
-			return false
-		}
-	}
-	return true
-}
-
 // check names the first field for which the ActionSet can never run, or returns
 // nil. The CRD refuses some of it; a CRD from elsewhere refuses none.
 func check(as *kanister.ActionSet) *event.Failure {
@@ -99,11 +79,16 @@ func newRun(as *kanister.ActionSet, now time.Time) *event.Run {
 		UID:         string(as.UID),
 		Namespace:   as.Namespace,
 		Name:        as.Name,
-		Labels:      as.Labels,
+		Labels:      maps.Clone(as.Labels),
+		Annotations: annotations(as),
 		Traceparent: traceparent(as),
 		CreatedAt:   now,
 		UpdatedAt:   now,
 		State:       event.StatePending,
+	}
+	delete(run.Labels, salvor.LabelRetry)
+	if reason, asked := as.Annotations[salvor.AnnotationPause]; asked {
+		run.Pause = &event.Pause{Reason: words(reason), At: now}
 	}
 	if as.Spec == nil {
 		return run
@@ -112,6 +97,21 @@ func newRun(as *kanister.ActionSet, now time.Time) *event.Run {
 		run.Actions = append(run.Actions, event.Action{Spec: as.Spec.Actions[i], State: event.StatePending})
 	}
 	return run
+}
+
+// annotations are those of Salvor that stay with the run: requests do not.
+func annotations(as *kanister.ActionSet) map[string]string {
+	var out map[string]string
+	for name, value := range as.Annotations {
+		if !strings.HasPrefix(name, salvor.AnnotationPrefix) || name == salvor.AnnotationCancel || name == salvor.AnnotationPause {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = value
+	}
+	return out
 }
 
 // rejected is the run that stands for an ActionSet which never becomes one. It

@@ -19,6 +19,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/kube"
@@ -34,9 +35,6 @@ const (
 	// settle is how long the watch may lag behind our own writes before a
 	// difference counts, and how long a run that ended stays known.
 	settle = 30 * time.Second
-	// ReasonDeleted is the reason of the cancel of a run whose ActionSet was
-	// deleted.
-	ReasonDeleted = "ActionSet deleted"
 )
 
 // Projection is what the intake asks of the status projection.
@@ -44,8 +42,16 @@ type Projection interface {
 	Known(uid string) (status.Knowledge, bool)
 	Open() []status.Ref
 	Forget(before time.Time)
+	Differs(uid string, seen *kanister.ActionSetStatus) bool
+	Writing
+}
+
+// Writing is what a Projection writes.
+type Writing interface {
 	Update(ctx context.Context, u stream.RunUpdate)
 	Again(u stream.RunUpdate)
+	Refuse(ctx context.Context, ref status.Ref, token, why string) error
+	Notice(ref status.Ref, kind, reason, message string)
 }
 
 // Config of an Intake. All fields are required but Metrics.
@@ -58,8 +64,10 @@ type Config struct {
 	Reports    *stream.Reports
 	Projection Projection
 	// Resync is the time between two comparisons of everything.
-	Resync  time.Duration
-	Metrics *Metrics
+	Resync time.Duration
+	// RunRetention is how long records of runs that ended are kept.
+	RunRetention time.Duration
+	Metrics      *Metrics
 }
 
 // Intake makes runs from ActionSets and cancels those whose ActionSet was
@@ -70,13 +78,27 @@ type Intake struct {
 	queue workqueue.TypedRateLimitingInterface[item]
 	// told are the foreign ActionSets that were mentioned in the log.
 	told sync.Map
+	// sent has the last request for a run, by UID.
+	sent sync.Map
 }
 
-// item is an ActionSet to look at; gone says that it left the watch.
+// item is an ActionSet to look at.
 type item struct {
-	ref  status.Ref
-	gone bool
+	ref status.Ref
+	see sight
 }
+
+// sight says why an ActionSet is looked at.
+type sight int
+
+const (
+	// seePresent: it is watched.
+	seePresent sight = iota
+	// seeGone: it left the watch.
+	seeGone
+	// seeRetry: it asks for a retry.
+	seeRetry
+)
 
 // New returns an intake that does nothing until Run is called.
 func New(c Config) *Intake {
@@ -91,20 +113,28 @@ func New(c Config) *Intake {
 // Handler puts what the watcher sees on the queue.
 func (in *Intake) Handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { in.add(obj, false) },
-		UpdateFunc: func(_, obj any) { in.add(obj, false) },
+		AddFunc:    func(obj any) { in.add(obj, seePresent) },
+		UpdateFunc: func(_, obj any) { in.add(obj, seePresent) },
 		DeleteFunc: func(obj any) {
 			if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 				obj = last.Obj
 			}
-			in.add(obj, true)
+			in.add(obj, seeGone)
 		},
 	}
 }
 
-func (in *Intake) add(obj any, gone bool) {
+// RetryHandler puts the ActionSets that ask for a retry on the queue.
+func (in *Intake) RetryHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { in.add(obj, seeRetry) },
+		UpdateFunc: func(_, obj any) { in.add(obj, seeRetry) },
+	}
+}
+
+func (in *Intake) add(obj any, see sight) {
 	if as, ok := obj.(*kanister.ActionSet); ok {
-		in.queue.Add(item{ref: refOf(as), gone: gone})
+		in.queue.Add(item{ref: refOf(as), see: see})
 	}
 }
 
@@ -142,9 +172,13 @@ func (in *Intake) Reconcile() {
 	}
 	for _, ref := range in.Projection.Open() {
 		if as, ok := in.Watcher.Lookup(ref.Namespace, ref.Name); !ok || string(as.UID) != ref.UID {
-			in.queue.Add(item{ref: ref, gone: true})
+			in.queue.Add(item{ref: ref, see: seeGone})
 		}
 	}
+	for _, as := range in.Watcher.AllAsking() {
+		in.queue.Add(item{ref: refOf(as), see: seeRetry})
+	}
+	in.forget()
 	in.Projection.Forget(in.Clock.Now().Add(-settle))
 }
 
@@ -154,11 +188,7 @@ func (in *Intake) next(ctx context.Context) bool {
 		return false
 	}
 	defer in.queue.Done(it)
-	handle := in.present
-	if it.gone {
-		handle = in.gone
-	}
-	err := handle(ctx, it.ref)
+	err := in.look(ctx, it)
 	switch {
 	case err == nil:
 		in.queue.Forget(it)
@@ -168,6 +198,18 @@ func (in *Intake) next(ctx context.Context) bool {
 		in.queue.AddRateLimited(it)
 	}
 	return true
+}
+
+func (in *Intake) look(ctx context.Context, it item) error {
+	switch it.see {
+	case seePresent:
+		return in.present(ctx, it.ref)
+	case seeGone:
+		return in.gone(ctx, it.ref)
+	case seeRetry:
+		return in.retry(ctx, it.ref)
+	}
+	return nil
 }
 
 // present looks at an ActionSet that is watched.
@@ -181,7 +223,7 @@ func (in *Intake) present(ctx context.Context, ref status.Ref) error {
 	case ended:
 		return nil
 	case leaving:
-		return in.cancel(ctx, ref)
+		return in.cancel(ctx, ref, isKnown)
 	case foreign:
 		if _, again := in.told.LoadOrStore(ref.UID, true); !again && !isKnown {
 			in.logger(ref).Info().Str("state", string(state(as))).
@@ -192,11 +234,39 @@ func (in *Intake) present(ctx context.Context, ref status.Ref) error {
 	}
 	switch {
 	case isKnown && !known.State.Terminal():
+		if err := in.ask(ctx, as, known); err != nil {
+			return err
+		}
+		return in.compare(ctx, as, known)
+	case isKnown && known.Settled.IsZero():
+		return nil // its end is being written
+	case isKnown && in.Clock.Since(known.Settled) < settle:
+		in.queue.AddAfter(item{ref: ref}, settle) // the watch may not have seen it yet
 		return nil
-	case isKnown && (known.Settled.IsZero() || in.Clock.Since(known.Settled) < settle):
-		return nil // its end is being written, or the watch has not seen it yet
 	}
 	return in.create(ctx, as)
+}
+
+// compare projects an open run again when its ActionSet does not say what was
+// written to it: somebody wrote it over, or the API server's store went back.
+func (in *Intake) compare(ctx context.Context, as *kanister.ActionSet, known status.Knowledge) error {
+	ref := refOf(as)
+	switch {
+	case known.Settled.IsZero() || !in.Projection.Differs(ref.UID, as.Status):
+		return nil
+	case in.Clock.Since(known.Settled) < settle:
+		in.queue.AddAfter(item{ref: ref}, settle)
+		return nil
+	}
+	found, revision, err := in.Runs.Get(ctx, ref.Namespace, ref.UID)
+	if errors.Is(err, stream.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err // it says all
+	}
+	in.repair(ref, stream.RunUpdate{Run: found, Revision: revision}, "The status did not say where the run stands; it is written again")
+	return nil
 }
 
 // create makes the run, or projects the one that is there.
@@ -206,12 +276,21 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		in.reject(as, why)
 		return nil
 	}
-	if state(as) != "" {
-		if done, err := in.settled(ctx, as); done || err != nil {
-			return err
-		}
+	if done, err := in.settled(ctx, as); done || err != nil {
+		return err
 	}
 	run := newRun(as, now)
+	lost := state(as) != ""
+	if lost {
+		switch err := in.remember(ctx, as, run); {
+		case errors.Is(err, errVanished):
+			return nil
+		case err != nil:
+			return err
+		}
+	} else if reason, asked := as.Annotations[salvor.AnnotationCancel]; asked {
+		return in.neverBegin(ctx, as, reason)
+	}
 	if growsTooLarge(run) {
 		in.rejectTooLarge(as)
 		return nil
@@ -221,11 +300,14 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 	failpoint.Here(failpoint.BridgeAfterRunCreate)
 	switch {
 	case err == nil:
-		in.Metrics.created(state(as) != "")
-		in.logger(ref).Info().Bool("recovered", state(as) != "").Msg("run created")
+		in.Metrics.created(lost)
+		in.logger(ref).Info().Bool("recovered", lost).Msg("run created")
+		if lost {
+			in.tellRecovered(ref, run)
+		}
 		in.Projection.Update(ctx, stream.RunUpdate{Run: run, Revision: revision})
 		if seen, ok := in.Watcher.Lookup(ref.Namespace, ref.Name); !ok || seen.UID != as.UID {
-			in.queue.Add(item{ref: ref, gone: true}) // deleted meanwhile, perhaps looked at before the run was there
+			in.queue.Add(item{ref: ref, see: seeGone}) // deleted meanwhile, perhaps looked at before the run was there
 		}
 		return nil
 	case errors.Is(err, stream.ErrExists):
@@ -266,26 +348,18 @@ func (in *Intake) again(ctx context.Context, ref status.Ref) error {
 	return nil
 }
 
-// settled deals with an ActionSet that was a run before. It is false when the
-// run's record was lost and may be made anew.
-func (in *Intake) settled(ctx context.Context, as *kanister.ActionSet) (bool, error) {
-	err := in.again(ctx, refOf(as))
+// neverBegin ends an ActionSet that was cancelled before it became a run.
+func (in *Intake) neverBegin(ctx context.Context, as *kanister.ActionSet, reason string) error {
+	ref, now := refOf(as), in.Clock.Now()
+	err := in.again(ctx, ref)
 	if !errors.Is(err, stream.ErrNotFound) {
-		return true, err
+		return err // it became one, and is cancelled as such
 	}
-	since, err := in.Runs.Since(ctx)
-	if err != nil {
-		return false, err // it says all
-	}
-	if recoverable(as, since, in.Clock.Now()) {
-		return false, nil
-	}
-	in.reject(as, &event.Failure{
-		Reason: event.ReasonInternal,
-		Message: "the record of this run was removed before its end was written here, so its outcome is not known; " +
-			"look at what it left behind, and create the ActionSet again if it is still wanted",
-	})
-	return true, nil
+	run := newRun(as, now)
+	run.State, run.Cancel = event.StateCancelled, &event.Cancel{Reason: words(reason), At: now}
+	in.logger(ref).Info().Str("reason", reason).Msg("cancelled before it began")
+	in.Projection.Again(stream.RunUpdate{Run: run})
+	return nil
 }
 
 // reject writes the end of an ActionSet that never becomes a run.
@@ -298,45 +372,18 @@ func (in *Intake) reject(as *kanister.ActionSet, why *event.Failure) {
 // gone looks at an ActionSet that left the watch: it was deleted, or it ended.
 func (in *Intake) gone(ctx context.Context, ref status.Ref) error {
 	in.told.Delete(ref.UID)
-	if known, ok := in.Projection.Known(ref.UID); ok && known.State.Terminal() {
+	known, isKnown := in.Projection.Known(ref.UID)
+	if isKnown && known.State.Terminal() {
 		return nil
 	}
 	found, err := in.Clients.ActionSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	switch {
 	case err == nil && string(found.UID) == ref.UID:
 		return nil
-	case err != nil && !apierrors.IsNotFound(err):
+	case err != nil && (!apierrors.IsNotFound(err) || kube.NotServed(err)):
 		return fmt.Errorf("see whether %s was deleted: %w", ref, err)
 	}
-	return in.cancel(ctx, ref)
-}
-
-// cancel asks the dispatcher to end the run, if there is one that has not ended.
-func (in *Intake) cancel(ctx context.Context, ref status.Ref) error {
-	run, _, err := in.Runs.Get(ctx, ref.Namespace, ref.UID)
-	if errors.Is(err, stream.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err // it says all
-	}
-	if run.State.Terminal() || run.Cancel != nil {
-		return nil
-	}
-	failpoint.Here(failpoint.BridgeBeforeRequest)
-	err = in.Reports.Publish(ctx, &event.Report{
-		Kind:   event.ReportCancel,
-		Key:    event.Key{UID: ref.UID, Namespace: ref.Namespace},
-		At:     in.Clock.Now(),
-		Reason: ReasonDeleted,
-	}, run.Traceparent)
-	failpoint.Here(failpoint.BridgeAfterRequest)
-	if err != nil {
-		return fmt.Errorf("cancel the run of %s: %w", ref, err)
-	}
-	in.Metrics.cancelled()
-	in.logger(ref).Info().Msg("ActionSet deleted; its run is being cancelled")
-	return nil
+	return in.cancel(ctx, ref, isKnown)
 }
 
 func (in *Intake) logger(ref status.Ref) *zerolog.Logger {

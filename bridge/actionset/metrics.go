@@ -3,14 +3,27 @@ package actionset
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/salvor-io/salvor/api/event"
 )
 
 // Metrics of the intake. A nil *Metrics counts nothing.
 type Metrics struct {
 	runs    *prometheus.CounterVec
 	refused prometheus.Counter
-	cancels prometheus.Counter
+	asked   *prometheus.CounterVec
+	put     *prometheus.CounterVec
 }
+
+// What the comparison of ActionSets and runs puts right, as the metric has it.
+const (
+	// convergedStatus: a status that had fallen behind was written again.
+	convergedStatus = "status"
+	// convergedRequest: a request without effect was sent again.
+	convergedRequest = "request"
+	// convergedOrphan: a run without an ActionSet was cancelled.
+	convergedOrphan = "orphan"
+)
 
 // NewMetrics registers the metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
@@ -24,10 +37,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "salvor_bridge_actionsets_refused_total",
 			Help: "ActionSets that could never run and were failed at once.",
 		}),
-		cancels: f.NewCounter(prometheus.CounterOpts{
-			Name: "salvor_bridge_runs_cancelled_total",
-			Help: "Runs cancelled because their ActionSet was deleted.",
-		}),
+		asked: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "salvor_bridge_requests_total",
+			Help: "Requests sent to the dispatcher, by kind: cancel (asked for, or the ActionSet was deleted), pause, resume, retry.",
+		}, []string{"kind"}),
+		put: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "salvor_bridge_converged_total",
+			Help: "What the comparison of ActionSets and runs put right: status (written again), request (sent again), " +
+				"orphan (a run without an ActionSet was cancelled). Lost records are in salvor_bridge_runs_created_total.",
+		}, []string{"what"}),
 	}
 }
 
@@ -48,8 +66,14 @@ func (m *Metrics) rejected() {
 	}
 }
 
-func (m *Metrics) cancelled() {
+func (m *Metrics) requested(kind event.ReportKind) {
 	if m != nil {
-		m.cancels.Inc()
+		m.asked.WithLabelValues(string(kind)).Inc()
+	}
+}
+
+func (m *Metrics) converged(what string) {
+	if m != nil {
+		m.put.WithLabelValues(what).Inc()
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/kube"
@@ -83,6 +85,47 @@ func (w *Writer) Write(ctx context.Context, ref Ref, status *kanister.ActionSetS
 	return w.explain(ctx, ref, err)
 }
 
+// SetCondition sets one condition and leaves the rest of the status as it is. The
+// errors are those of Write.
+func (w *Writer) SetCondition(ctx context.Context, ref Ref, condition metav1.Condition) error {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		found, err := w.clients.ActionSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		if err != nil {
+			return err // explain wraps it
+		}
+		if string(found.UID) != ref.UID {
+			return ErrGone
+		}
+		var conditions []metav1.Condition
+		if found.Status != nil {
+			conditions = found.Status.Conditions
+		}
+		meta.SetStatusCondition(&conditions, condition)
+		patch, err := json.Marshal(map[string]any{
+			"metadata": map[string]any{"uid": ref.UID, "resourceVersion": found.ResourceVersion},
+			"status":   map[string]any{"conditions": conditions},
+		})
+		if err != nil {
+			return fmt.Errorf("encode a condition of %s: %w: %w", ref, ErrRefused, err)
+		}
+		var subresources []string
+		if !w.whole.Load() {
+			subresources = []string{"status"}
+		}
+		_, err = w.clients.ActionSets(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, patch,
+			metav1.PatchOptions{FieldManager: FieldManager}, subresources...)
+		if apierrors.IsNotFound(err) && !w.whole.Load() && w.checkGone(ctx, ref) == nil {
+			w.whole.Store(true)
+			return apierrors.NewConflict(kanister.ActionSets.GroupResource(), ref.Name, err) // once more, the other way
+		}
+		return err // explain wraps it
+	})
+	if errors.Is(err, ErrGone) || errors.Is(err, ErrRefused) {
+		return err // it says all
+	}
+	return w.explain(ctx, ref, err)
+}
+
 func (w *Writer) patch(ctx context.Context, ref Ref, patch []byte, subresources ...string) (*kanister.ActionSet, error) {
 	found, err := w.clients.ActionSets(ref.Namespace).Patch(ctx, ref.Name, types.JSONPatchType, patch,
 		metav1.PatchOptions{FieldManager: FieldManager}, subresources...)
@@ -97,7 +140,11 @@ func (w *Writer) explain(ctx context.Context, ref Ref, err error) error {
 	case err == nil:
 		return nil
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("status of %s: %w", ref, ErrGone)
+		// The object, its status subresource or its whole resource is missing.
+		if gone := w.checkGone(ctx, ref); gone != nil {
+			return gone
+		}
+		return fmt.Errorf("write the status of %s: %w", ref, err)
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
 		if gone := w.checkGone(ctx, ref); gone != nil {
 			return gone
@@ -111,6 +158,8 @@ func (w *Writer) explain(ctx context.Context, ref Ref, err error) error {
 func (w *Writer) checkGone(ctx context.Context, ref Ref) error {
 	found, err := w.clients.ActionSets(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 	switch {
+	case kube.NotServed(err):
+		return fmt.Errorf("ActionSets are not served, is their CRD missing? %w", err)
 	case apierrors.IsNotFound(err), err == nil && string(found.UID) != ref.UID:
 		return fmt.Errorf("status of %s: %w", ref, ErrGone)
 	case err != nil:
@@ -122,6 +171,16 @@ func (w *Writer) checkGone(ctx context.Context, ref Ref) error {
 // reduced is the status without outputs and artifacts, for an API server that
 // refuses the whole: a run must reach its end in any case.
 func reduced(s *kanister.ActionSetStatus) *kanister.ActionSetStatus {
+	out := Outline(s)
+	out.Conditions = append(out.Conditions, metav1.Condition{
+		Type: "Reduced", Status: metav1.ConditionTrue, Reason: reasonTooLarge, LastTransitionTime: *out.Progress.LastTransitionTime,
+		Message: "outputs and artifacts were left out because the API server refused the whole status; the run's record has them",
+	})
+	return out
+}
+
+// Outline is a copy of the status without outputs and artifacts.
+func Outline(s *kanister.ActionSetStatus) *kanister.ActionSetStatus {
 	out := s.DeepCopy()
 	for i := range out.Actions {
 		out.Actions[i].Artifacts = nil
@@ -132,9 +191,5 @@ func reduced(s *kanister.ActionSetStatus) *kanister.ActionSetStatus {
 			out.Actions[i].DeferPhase.Output = nil
 		}
 	}
-	out.Conditions = append(out.Conditions, metav1.Condition{
-		Type: "Reduced", Status: metav1.ConditionTrue, Reason: "TooLarge", LastTransitionTime: *out.Progress.LastTransitionTime,
-		Message: "outputs and artifacts were left out because the API server refused the whole status; the run's record has them",
-	})
 	return out
 }

@@ -13,10 +13,6 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 )
 
-// ConditionCancelled is True on an ActionSet whose run was cancelled, False with
-// reason Stopping while it is being stopped.
-const ConditionCancelled = "Cancelled"
-
 // deferName stands for a deferPhase without a name.
 const deferName = "deferPhase"
 
@@ -143,26 +139,6 @@ func percent(s event.State, done, all int) string {
 		return "0"
 	}
 	return strconv.Itoa(done * 100 / all)
-}
-
-func projectConditions(run *event.Run) []metav1.Condition {
-	if run.Cancel == nil && run.State != event.StateCancelled {
-		return nil
-	}
-	condition := metav1.Condition{
-		Type: ConditionCancelled, Status: metav1.ConditionTrue, Reason: "Cancelled",
-		Message: cancelReason(run), LastTransitionTime: *seconds(run.UpdatedAt),
-	}
-	if run.Cancel != nil {
-		condition.LastTransitionTime = *seconds(run.Cancel.At)
-	}
-	if run.State != event.StateCancelled {
-		if run.State.Terminal() {
-			return nil // it ended otherwise before the request took effect
-		}
-		condition.Status, condition.Reason = metav1.ConditionFalse, "Stopping"
-	}
-	return []metav1.Condition{condition}
 }
 
 // failureMessage says why a run failed, naming the phase. It is empty unless the

@@ -3,16 +3,14 @@ package status
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -33,17 +31,21 @@ const (
 	backoffMax = 30 * time.Second
 )
 
-// ActionSets is what the projector asks of the intake: the ActionSet as the API
-// server had it last, if it is watched and its status was not terminal.
+// ActionSets is what the projector asks of the intake.
 type ActionSets interface {
+	// Lookup returns the ActionSet as the API server had it last, if it is
+	// watched and its status was not terminal.
 	Lookup(namespace, name string) (*kanister.ActionSet, bool)
+	// Asking returns an ActionSet, in any state, that asks for a retry.
+	Asking(namespace, name string) (*kanister.ActionSet, bool)
 	// Watches reports whether ActionSets of the namespace are ours to write.
 	Watches(namespace string) bool
 }
 
-// StatusWriter writes one status; see Writer.Write for the errors.
+// StatusWriter writes one status; see Writer for the errors.
 type StatusWriter interface {
 	Write(ctx context.Context, ref Ref, status *kanister.ActionSetStatus) error
+	SetCondition(ctx context.Context, ref Ref, condition metav1.Condition) error
 }
 
 // Config of a Projector. All fields are required but Metrics.
@@ -65,12 +67,13 @@ type Projector struct {
 	Config
 
 	queue workqueue.TypedRateLimitingInterface[string]
-	// recorder is set by Run before anything uses it.
-	recorder record.EventRecorder
-	synced   chan struct{}
-	once     sync.Once
-	mu       sync.Mutex
-	entries  map[string]*entry
+	// recorder is set by Run, which then closes recording.
+	recorder  record.EventRecorder
+	recording chan struct{}
+	synced    chan struct{}
+	once      sync.Once
+	mu        sync.Mutex
+	entries   map[string]*entry
 }
 
 // entry is what is known of one run.
@@ -88,6 +91,11 @@ type entry struct {
 	notBefore time.Time
 	settledAt time.Time
 	gone      bool
+	// quiet makes no Kubernetes Event of the next write: it may say what the
+	// ActionSet says already.
+	quiet bool
+	// paused and cancelling are what the run was asked for.
+	paused, cancelling bool
 }
 
 // NewProjector returns a projector that does nothing until Run is called.
@@ -97,8 +105,9 @@ func NewProjector(c Config) *Projector {
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](backoffMin, backoffMax),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: "actionset-status", Clock: c.Clock}),
-		synced:  make(chan struct{}),
-		entries: map[string]*entry{},
+		recording: make(chan struct{}),
+		synced:    make(chan struct{}),
+		entries:   map[string]*entry{},
 	}
 }
 
@@ -108,6 +117,7 @@ func (p *Projector) Run(ctx context.Context) error {
 	defer broadcaster.Shutdown()
 	broadcaster.StartRecordingToSink(p.Events)
 	p.recorder = broadcaster.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: component})
+	close(p.recording)
 	stop := context.AfterFunc(ctx, p.queue.ShutDown)
 	defer stop()
 	var workers sync.WaitGroup
@@ -152,6 +162,7 @@ func (p *Projector) update(u stream.RunUpdate, again bool) {
 	if u.Revision < e.revision || (u.Revision == e.revision && !again) {
 		return
 	}
+	e.paused, e.cancelling = run.Pause != nil, run.Cancel != nil
 	if e.gone {
 		e.revision, e.state, e.settledAt = u.Revision, run.State, p.Clock.Now()
 		return
@@ -174,10 +185,36 @@ func (p *Projector) update(u stream.RunUpdate, again bool) {
 func (p *Projector) newEntry(run *event.Run) *entry {
 	ref := Ref{Namespace: run.Namespace, Name: run.Name, UID: run.UID}
 	onServer := p.onServer(ref)
+	e := &entry{ref: ref, written: onServer, notBefore: p.Clock.Now().Add(p.Interval)}
 	if run.State.Terminal() && (onServer == nil || Terminal(onServer.State)) {
-		return nil
+		if run.Retry == nil || p.saysRound(ref, run) {
+			return nil
+		}
+		// It had ended before and was asked to go on: an ended ActionSet may still
+		// tell of the first end, and is not watched.
+		e.written, e.quiet = nil, !p.hasSynced()
 	}
-	return &entry{ref: ref, written: onServer, notBefore: p.Clock.Now().Add(p.Interval)}
+	return e
+}
+
+// saysRound reports whether the ActionSet is known to tell of the end of the
+// present round of a run that was retried.
+func (p *Projector) saysRound(ref Ref, run *event.Run) bool {
+	found, ok := p.ActionSets.Asking(ref.Namespace, ref.Name)
+	if !ok || string(found.UID) != ref.UID || found.Status == nil {
+		return false
+	}
+	granted, answered := Answered(found.Status, run.Retry.Token)
+	return granted && answered && found.Status.State == projectState(run.State)
+}
+
+func (p *Projector) hasSynced() bool {
+	select {
+	case <-p.synced:
+		return true
+	default:
+		return false
+	}
 }
 
 // onServer is what the watched ActionSet says; nil when it is not watched any
@@ -205,7 +242,7 @@ func (p *Projector) next(ctx context.Context) bool {
 		return false
 	}
 	defer p.queue.Done(uid)
-	ref, status, was := p.take(uid)
+	ref, status, was, quiet := p.take(uid)
 	if status == nil {
 		return true
 	}
@@ -218,7 +255,7 @@ func (p *Projector) next(ctx context.Context) bool {
 		err = p.Writer.Write(ctx, ref, reduced(status))
 	}
 	p.done(ctx, uid, status, err)
-	if err == nil {
+	if err == nil && !quiet {
 		p.tell(ref, was, status)
 	}
 	return true
@@ -226,25 +263,25 @@ func (p *Projector) next(ctx context.Context) bool {
 
 // take returns what is to be written now; nothing when there is nothing, or when
 // it has to wait.
-func (p *Projector) take(uid string) (Ref, *kanister.ActionSetStatus, *kanister.ActionSetStatus) {
+func (p *Projector) take(uid string) (ref Ref, is, was *kanister.ActionSetStatus, quiet bool) { //nolint:revive // four things of one entry, under its lock
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.entries[uid]
 	if e == nil || e.gone || e.latest == nil {
 		p.queue.Forget(uid)
-		return Ref{}, nil, nil
+		return Ref{}, nil, nil, false
 	}
 	if e.written != nil && equality.Semantic.DeepEqual(e.written, e.latest) {
 		p.settle(e, e.latest)
 		p.queue.Forget(uid)
 		p.Metrics.write(resultUnchanged)
-		return Ref{}, nil, nil
+		return Ref{}, nil, nil, false
 	}
 	if wait := e.notBefore.Sub(p.Clock.Now()); wait > 0 && !p.urgent(e) {
 		p.queue.AddAfter(uid, wait)
-		return Ref{}, nil, nil
+		return Ref{}, nil, nil, false
 	}
-	return e.ref, e.latest, e.written
+	return e.ref, e.latest, e.written, e.quiet
 }
 
 func (p *Projector) done(ctx context.Context, uid string, status *kanister.ActionSetStatus, err error) {
@@ -281,32 +318,11 @@ func (p *Projector) done(ctx context.Context, uid string, status *kanister.Actio
 func (p *Projector) settle(e *entry, status *kanister.ActionSetStatus) {
 	now := p.Clock.Now()
 	e.notBefore = now.Add(p.Interval)
-	e.written = status
+	e.written, e.quiet = status, false
 	if e.latest == status {
 		e.latest, e.settledAt = nil, now
 	}
 	if e.latest == nil && e.state.Terminal() {
 		e.written = nil // nothing follows
 	}
-}
-
-// tell makes the Kubernetes Events.
-func (p *Projector) tell(ref Ref, was, is *kanister.ActionSetStatus) {
-	target := &corev1.ObjectReference{
-		APIVersion: kanister.GroupVersion.String(), Kind: "ActionSet",
-		Namespace: ref.Namespace, Name: ref.Name, UID: types.UID(ref.UID),
-	}
-	for _, n := range notices(was, is) {
-		p.recorder.Event(target, n.kind, n.reason, bounded(n.message))
-	}
-}
-
-// bounded cuts a message to what an Event may hold.
-func bounded(message string) string {
-	const limit = 1000
-	if len(message) <= limit {
-		return message
-	}
-	return fmt.Sprintf("%s… (%d bytes; the whole is in status.error.message)",
-		strings.ToValidUTF8(message[:limit], ""), len(message))
 }

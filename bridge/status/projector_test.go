@@ -35,6 +35,8 @@ type desk struct {
 	written []*kanister.ActionSetStatus
 	fail    []error
 	shown   map[string]*kanister.ActionSet
+	asking  map[string]*kanister.ActionSet
+	answers []metav1.Condition
 	told    []string
 }
 
@@ -70,6 +72,20 @@ func (d *desk) Lookup(_, name string) (*kanister.ActionSet, bool) {
 	defer d.mu.Unlock()
 	as, ok := d.shown[name]
 	return as, ok
+}
+
+func (d *desk) Asking(_, name string) (*kanister.ActionSet, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	as, ok := d.asking[name]
+	return as, ok
+}
+
+func (d *desk) SetCondition(_ context.Context, _ Ref, c metav1.Condition) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answers = append(d.answers, c)
+	return nil
 }
 
 func (d *desk) Watches(namespace string) bool { return namespace == "ns" }

@@ -2,8 +2,11 @@ package status
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 )
@@ -15,6 +18,15 @@ const (
 	ReasonActionSetComplete  = "ActionSetComplete"
 	ReasonActionSetFailed    = "ActionSetFailed"
 	ReasonActionSetCancelled = "ActionSetCancelled"
+	// ReasonRetried: a run that had ended goes on.
+	ReasonRetried = "Retried"
+	// ReasonPaused and ReasonResumed tell of a pause and of its end.
+	ReasonPaused  = "Paused"
+	ReasonResumed = "Resumed"
+	// ReasonRetrying: a phase failed and is tried again.
+	ReasonRetrying = "Retrying"
+	// ReasonDeadLettered: a phase was parked.
+	ReasonDeadLettered = "DeadLettered"
 )
 
 // notice is a Kubernetes Event to be.
@@ -30,12 +42,17 @@ func notices(was, is *kanister.ActionSetStatus) []notice {
 		was = &kanister.ActionSetStatus{}
 	}
 	if Terminal(was.State) {
-		return nil
+		if Terminal(is.State) {
+			return nil
+		}
+		was = &kanister.ActionSetStatus{}
 	}
-	var out []notice
+	out := conditionNotices(was, is)
+	// What is known of a run that goes on after its end began long ago.
+	reopened := len(was.Actions) == 0 && condition(is, ConditionRetried) != nil
 	for i := range is.Actions {
 		before, now := actionAt(was, i), &is.Actions[i]
-		if !started(before) && started(now) {
+		if !reopened && !started(before) && !betweenAttempts(was, now.Name) && started(now) {
 			out = append(out, notice{
 				corev1.EventTypeNormal, ReasonActionStarted,
 				fmt.Sprintf("Action %s of blueprint %s started", now.Name, now.Blueprint),
@@ -49,6 +66,44 @@ func notices(was, is *kanister.ActionSetStatus) []notice {
 		out = append(out, end)
 	}
 	return out
+}
+
+// conditionNotices tells of the conditions that are new and ask for attention.
+func conditionNotices(was, is *kanister.ActionSetStatus) []notice {
+	var out []notice
+	for _, c := range []struct{ typ, kind, reason, words string }{
+		{ConditionRetried, corev1.EventTypeNormal, ReasonRetried, "A retry was asked for: "},
+		{ConditionPaused, corev1.EventTypeNormal, ReasonPaused, "Paused: "},
+		{ConditionRetrying, corev1.EventTypeWarning, ReasonRetrying, ""},
+		{ConditionDeadLettered, corev1.EventTypeWarning, ReasonDeadLettered, ""},
+	} {
+		before, now := condition(was, c.typ), condition(is, c.typ)
+		if now == nil || (before != nil && before.Message == now.Message) || (c.typ == ConditionRetrying && now.Reason != reasonBackOff) {
+			continue
+		}
+		out = append(out, notice{c.kind, c.reason, c.words + now.Message})
+	}
+	if condition(was, ConditionPaused) != nil && condition(is, ConditionPaused) == nil && !Terminal(is.State) {
+		out = append(out, notice{corev1.EventTypeNormal, ReasonResumed, "The run goes on"})
+	}
+	return out
+}
+
+// betweenAttempts reports whether a phase of the action had begun and waited to be
+// tried again: it is pending then, and may be the action's first.
+func betweenAttempts(was *kanister.ActionSetStatus, action string) bool {
+	c := condition(was, ConditionRetrying)
+	return c != nil && strings.Contains(c.Message, "action "+strconv.Quote(action)+",")
+}
+
+// condition returns the condition of a type that is True.
+func condition(s *kanister.ActionSetStatus, typ string) *metav1.Condition {
+	for i := range s.Conditions {
+		if c := &s.Conditions[i]; c.Type == typ && c.Status == metav1.ConditionTrue {
+			return c
+		}
+	}
+	return nil
 }
 
 func phaseNotices(before, now *kanister.ActionStatus) []notice {

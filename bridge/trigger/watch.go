@@ -33,7 +33,7 @@ func NewWatcher(c *kube.Clients, log zerolog.Logger, namespaces []string) (*Watc
 	w := &Watcher{log: log}
 	for _, namespace := range namespaces {
 		client := c.ActionTriggers(namespace)
-		informer := cache.NewSharedIndexInformerWithOptions(&cache.ListWatch{
+		source := &cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				list, err := client.List(ctx, o)
 				if err != nil {
@@ -44,7 +44,16 @@ func NewWatcher(c *kube.Clients, log zerolog.Logger, namespaces []string) (*Watc
 			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 				return client.Watch(ctx, o) // the reflector tells expired and refused by type
 			},
-		}, &salvor.ActionTrigger{}, cache.SharedIndexInformerOptions{ObjectDescription: "ActionTriggers"})
+		}
+		newest := func(ctx context.Context) (string, error) {
+			list, err := client.List(ctx, metav1.ListOptions{Limit: 1})
+			if err != nil {
+				return "", err // the reflector tells refused by type
+			}
+			return list.ResourceVersion, nil
+		}
+		informer := cache.NewSharedIndexInformerWithOptions(kube.Rewindable(source, newest), &salvor.ActionTrigger{},
+			cache.SharedIndexInformerOptions{ObjectDescription: "ActionTriggers"})
 		if err := errors.Join(
 			informer.SetTransform(slim),
 			informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { w.failed(err) }),

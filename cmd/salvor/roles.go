@@ -13,21 +13,26 @@ import (
 // roles are the roles of Salvor in the order of the flow. Each brings its own
 // options and flags; only what the process knows better is filled in here.
 func roles() []serve.Constructor {
-	return []serve.Constructor{bridgeRole(), dispatcherRole(), runnerRole()}
+	d := dispatcher.DefaultOptions()
+	return []serve.Constructor{bridgeRole(&d), dispatcherRole(&d), runnerRole()}
 }
 
-func bridgeRole() serve.Constructor {
+// bridgeRole shares --run-retention with the dispatcher, whose flag it is.
+func bridgeRole(d *dispatcher.Options) serve.Constructor {
 	o := bridge.DefaultOptions()
 	return serve.Constructor{
-		Name: "bridge", NeedsCluster: true, BindFlags: o.BindFlags, Validate: o.Validate,
+		Name: "bridge", NeedsCluster: true, BindFlags: o.BindFlags,
+		Validate: func() error {
+			o.RunRetention = d.RunRetention
+			return o.Validate()
+		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
 			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
 		},
 	}
 }
 
-func dispatcherRole() serve.Constructor {
-	o := dispatcher.DefaultOptions()
+func dispatcherRole(o *dispatcher.Options) serve.Constructor {
 	return serve.Constructor{
 		Name: "dispatcher", NeedsCluster: true, BindFlags: o.BindFlags, Validate: o.Validate,
 		Configure: func(s serve.Settings) {
@@ -36,7 +41,7 @@ func dispatcherRole() serve.Constructor {
 			}
 		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
-			return dispatcher.New(dispatcher.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+			return dispatcher.New(dispatcher.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, *o)
 		},
 	}
 }

@@ -15,3 +15,18 @@ const (
 	// AnnotationTraceparent is the W3C trace context that the run continues.
 	AnnotationTraceparent = GroupName + "/traceparent"
 )
+
+// Requests about the run of an ActionSet.
+const (
+	// AnnotationCancel asks for the end of the run. Its value says why.
+	AnnotationCancel = GroupName + "/cancel"
+	// AnnotationPause asks that no further phase starts for as long as it is
+	// there. Its value says why.
+	AnnotationPause = GroupName + "/pause"
+	// LabelRetry asks a run that failed or was cancelled to go on where it ended.
+	// Its value tells one request from a repetition of it. It is a label, not an
+	// annotation, so that ended ActionSets which have it can be watched alone.
+	LabelRetry = GroupName + "/retry"
+	// AnnotationPrefix is that of all of Salvor's annotations.
+	AnnotationPrefix = GroupName + "/"
+)
