@@ -1,13 +1,9 @@
 package natstest
 
 import (
-	"fmt"
 	"net"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -41,34 +37,11 @@ func StartIn(t testing.TB, dir string) jetstream.JetStream {
 // returns a client of one of them.
 func Cluster(t testing.TB) jetstream.JetStream {
 	t.Helper()
-	const size = 3
-	ports := freePorts(t, size)
-	routes := make([]string, size)
-	for i, port := range ports {
-		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", port)
-	}
-	servers := make([]*server.Server, size)
-	for i, port := range ports {
-		s, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true,
-			StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port},
-			Routes:  server.RoutesFromStr(routes[0] + "," + routes[1] + "," + routes[2]),
-		})
-		require.NoError(t, err)
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		servers[i] = s
-	}
-	nc, err := nats.Connect(servers[0].ClientURL(), nats.RetryOnFailedConnect(true))
-	require.NoError(t, err)
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
+	nodes := StartNodes(t, 3)
+	js := nodes.Client(t)
 	settings := stream.DefaultSettings()
-	settings.Replicas = size
-	require.Eventually(t, func() bool { return stream.Ensure(t.Context(), js, settings) == nil },
-		time.Minute, 100*time.Millisecond, "the cluster found no leader")
+	settings.Replicas = 3
+	Ensure(t, js, settings)
 	return js
 }
 
