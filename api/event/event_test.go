@@ -94,12 +94,8 @@ func TestWireForms(t *testing.T) {
 	})
 	require.NoError(t, err)
 
-	timer, err := event.NewTimerEvent(&event.Timer{UID: sampleKey().UID, Namespace: "shop", At: at})
-	require.NoError(t, err)
-
 	for name, e := range map[string]cloudevents.Event{
-		"timer": timer,
-		"run":   run, "job": job, "report-succeeded": succeeded, "report-failed": failed, "report-cancel": cancel, "lifecycle": lifecycle,
+		"run": run, "job": job, "report-succeeded": succeeded, "report-failed": failed, "report-cancel": cancel, "lifecycle": lifecycle,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

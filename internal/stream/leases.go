@@ -165,14 +165,6 @@ func (l *Leases) Cancel(ctx context.Context, uid string) error {
 	return nil
 }
 
-// ClearCancel takes the mark back: the run goes on. That there is none is no error.
-func (l *Leases) ClearCancel(ctx context.Context, uid string) error {
-	if err := l.kv.Purge(ctx, event.CancelKey(uid), jetstream.PurgeTTL(time.Minute)); err != nil {
-		return fmt.Errorf("clear %s: %w", event.CancelKey(uid), err)
-	}
-	return nil
-}
-
 func (l *Leases) mark(ctx context.Context, key string, value []byte) error {
 	_, err := l.kv.Create(ctx, key, value, jetstream.KeyTTL(markTTL))
 	if errors.Is(err, jetstream.ErrKeyExists) || isConflict(err) {
