@@ -28,7 +28,7 @@ type Deps struct {
 	// and are tried again.
 	DeadLetters DeadLetters
 	Clock       clock.WithTicker
-	Log     zerolog.Logger
+	Log         zerolog.Logger
 	// Metrics may be nil.
 	Metrics prometheus.Registerer
 }
