@@ -46,6 +46,7 @@ func (w *worker) apply(ctx context.Context, rec *record, inputs ...decide.Input)
 		if err == nil {
 			rec.run, rec.revision = next, revision
 			rec.owed = append(rec.owed, effects...)
+			w.records[next.UID] = rec // also one that had ended and goes on
 			return true, w.perform(ctx, rec)
 		}
 		if !errors.Is(err, stream.ErrConflict) {
@@ -81,18 +82,18 @@ func (w *worker) reread(ctx context.Context, rec *record) error {
 }
 
 // perform does what is owed. What fails stays owed, with all that follows it, but
-// for one thing: an event that cannot be told holds up later events and no job.
-// EVENTS is full when others have filled it, and an application that was quiesced
-// must not stay so because of that.
+// for one thing: an event or a timer that cannot be told holds up later ones and no
+// job. EVENTS is full when others have filled it, and an application that was
+// quiesced must not stay so because of that.
 func (w *worker) perform(ctx context.Context, rec *record) error {
 	var untold []decide.Effect
 	var failed error
 	for len(rec.owed) > 0 {
 		effect := rec.owed[0]
-		if _, isEvent := effect.(decide.Emit); isEvent && failed != nil {
+		if canWait(effect) && failed != nil {
 			untold = append(untold, effect)
 		} else if err := w.settleOne(ctx, rec, effect); err != nil {
-			if !isEvent {
+			if !canWait(effect) {
 				rec.owed = append(untold, rec.owed...)
 				return errors.Join(failed, err)
 			}
@@ -111,7 +112,11 @@ func (w *worker) perform(ctx context.Context, rec *record) error {
 func (w *worker) settleOne(ctx context.Context, rec *record, effect decide.Effect) error {
 	job, isJob := effect.(decide.PublishJob)
 	if !isJob {
-		return w.do(ctx, &rec.run, effect)
+		err := w.do(ctx, &rec.run, effect)
+		if t, ok := effect.(decide.SetTimer); ok && err == nil {
+			rec.timer = t.At
+		}
+		return err
 	}
 	var err error
 	if rec.unsure == effect.ID() {
@@ -134,12 +139,18 @@ func (w *worker) requeue(ctx context.Context, rec *record, job decide.PublishJob
 	return w.repeatJobs(ctx, rec, []decide.PublishJob{job})
 }
 
-// owesEventsOnly reports whether all that is left to do for the run is to tell.
-func (rec *record) owesEventsOnly() bool {
-	return len(rec.owed) > 0 && !slices.ContainsFunc(rec.owed, func(e decide.Effect) bool {
-		_, isEvent := e.(decide.Emit)
-		return !isEvent
-	})
+// owesLittle reports whether nothing is left to do for the run but what can wait.
+func (rec *record) owesLittle() bool {
+	return len(rec.owed) > 0 && !slices.ContainsFunc(rec.owed, func(e decide.Effect) bool { return !canWait(e) })
+}
+
+// canWait reports whether no job needs the effect before it.
+func canWait(effect decide.Effect) bool {
+	switch effect.(type) {
+	case decide.Emit, decide.SetTimer, decide.ClearTimer:
+		return true
+	}
+	return false
 }
 
 func (w *worker) do(ctx context.Context, run *event.Run, effect decide.Effect) error {
@@ -155,6 +166,14 @@ func (w *worker) do(ctx context.Context, run *event.Run, effect decide.Effect) e
 		err := w.leases.Cancel(ctx, effect.UID)
 		failpoint.Here(failpoint.DispatcherAfterCancel)
 		return err
+	case decide.ClearCancel:
+		return w.leases.ClearCancel(ctx, effect.UID)
+	case decide.SetTimer:
+		err := w.timers.Set(ctx, effect.Namespace, effect.UID, effect.At)
+		failpoint.Here(failpoint.DispatcherAfterTimer)
+		return err
+	case decide.ClearTimer:
+		return w.timers.Clear(ctx, effect.Namespace, effect.UID)
 	case decide.Emit:
 		e, err := event.NewLifecycleEvent(effect.Type, effect.EventID, effect.At, run.Traceparent, &effect.Lifecycle)
 		if err != nil {

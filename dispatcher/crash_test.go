@@ -69,12 +69,14 @@ func (c *crashing) die() {
 func TestACrashAtAnyWrite(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]crashCase{
-		"one-phase": {[]string{"dump artifacts"}, event.StateComplete, 1, 1, 8},
-		"chain":     {[]string{"a b defer:d artifacts"}, event.StateComplete, 3, 4, 22},
-		"fails":     {[]string{"a boom c defer:d"}, event.StateFailed, 3, 4, 22},
-		"parallel":  {[]string{"a", "boom defer:d"}, event.StateFailed, 3, 4, 24},
-		"render":    {[]string{"artifacts"}, event.StateComplete, 1, 1, 8},
-		"nothing":   {[]string{""}, event.StateComplete, 0, 1, 4},
+		"one-phase": {[]string{"dump artifacts"}, event.StateComplete, 1, 1, 8, nil},
+		"chain":     {[]string{"a b defer:d artifacts"}, event.StateComplete, 3, 4, 22, nil},
+		"fails":     {[]string{"a boom c defer:d"}, event.StateFailed, 3, 4, 22, nil},
+		"parallel":  {[]string{"a", "boom defer:d"}, event.StateFailed, 3, 4, 24, nil},
+		"render":    {[]string{"artifacts"}, event.StateComplete, 1, 1, 8, nil},
+		"nothing":   {[]string{""}, event.StateComplete, 0, 1, 4, nil},
+		"retries":   {[]string{"flaky defer:d"}, event.StateComplete, 3, 3, 26, notes{"salvor.io/attempts": "2", "salvor.io/backoff": "1s"}},
+		"limits":    {[]string{"a flaky"}, event.StateFailed, 2, 3, 20, notes{"salvor.io/timeout": "1h", "salvor.io/action-timeout": "2h"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +90,8 @@ type crashCase struct {
 	state        event.State
 	jobs, events int
 	// crashes is twice the number of writes.
-	crashes int
+	crashes     int
+	annotations notes
 }
 
 func crashAll(t *testing.T, c crashCase) {
@@ -98,7 +101,7 @@ func crashAll(t *testing.T, c crashCase) {
 		if j.PhaseName == "boom" {
 			return failed("exit code 3")
 		}
-		return nil
+		return flaky("flaky", 1)(j)
 	}})
 	crashes := 0
 	for at := 1; crashes == 2*(at-1); at++ {
@@ -122,7 +125,7 @@ func (s *server) crashOnce(r *runner, c crashCase, uid string, at int, after boo
 	dying := &crashing{JetStream: js, nc: nc, uid: uid, at: at, after: after, died: make(chan struct{})}
 	first := startDispatcher(t, dispatcher.Deps{JS: dying}, o)
 	eventually(t, "the dispatcher is ready", func() bool { return first.Ready() == nil })
-	run := s.createShapes("ns", uid, c.shapes)
+	run := s.createShapes("ns", uid, c.shapes, c.annotations)
 	select {
 	case <-dying.died:
 	case <-s.settled(t, run):
@@ -153,11 +156,11 @@ func (s *server) crashOnce(r *runner, c crashCase, uid string, at int, after boo
 	}
 }
 
-func (s *server) createShapes(namespace, uid string, shapes []string) *event.Run {
+func (s *server) createShapes(namespace, uid string, shapes []string, annotations notes) *event.Run {
 	s.t.Helper()
 	run := &event.Run{
 		Version: event.RunVersion, UID: uid, Namespace: namespace, Name: "as-" + uid,
-		CreatedAt: time.Now(), UpdatedAt: time.Now(), State: event.StatePending,
+		CreatedAt: time.Now(), UpdatedAt: time.Now(), State: event.StatePending, Annotations: annotations,
 	}
 	for i, shape := range shapes {
 		run.Actions = append(run.Actions, event.Action{Spec: action(fmt.Sprint("a", i), shape), State: event.StatePending})

@@ -24,10 +24,18 @@ type Deps struct {
 	Clients *kube.Clients
 	// Planner stands in for the one that reads through Clients. For tests.
 	Planner Planner
-	Clock   clock.WithTicker
-	Log     zerolog.Logger
+	// DeadLetters takes reports that cannot be read. Without it they stay queued
+	// and are tried again.
+	DeadLetters DeadLetters
+	Clock       clock.WithTicker
+	Log         zerolog.Logger
 	// Metrics may be nil.
 	Metrics prometheus.Registerer
+}
+
+// DeadLetters records what was set aside.
+type DeadLetters interface {
+	Publish(ctx context.Context, letter *event.DeadLetter) error
 }
 
 // Dispatcher takes runs from pending to their end.

@@ -25,6 +25,7 @@ type engine struct {
 	runs    *stream.Runs
 	jobs    *stream.Jobs
 	reports *stream.Reports
+	timers  *stream.Timers
 	events  *stream.Events
 	blobs   *stream.Blobs
 	leases  *stream.Leases
@@ -35,7 +36,7 @@ type engine struct {
 	view    *view
 	// planning bounds the plans that are being made.
 	planning chan struct{}
-	// inHand bounds the reports that were taken and not yet handled.
+	// inHand bounds the reports and timers that were taken and not yet handled.
 	inHand chan struct{}
 	// synced is closed when all runs of the start are known.
 	synced chan struct{}
@@ -51,6 +52,7 @@ func newEngine(d *Dispatcher, leases *stream.Leases, group *errgroup.Group) *eng
 		runs:    stream.NewRuns(js, event.SourceDispatcher),
 		jobs:    stream.NewJobs(js, d.deps.Clock),
 		reports: stream.NewReports(js, event.SourceDispatcher),
+		timers:  stream.NewTimers(js),
 		events:  stream.NewEvents(js),
 		blobs:   stream.NewBlobs(js),
 		leases:  leases,
@@ -83,6 +85,14 @@ func (e *engine) run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-e.synced:
 			e.consume(ctx)
+		}
+		return nil
+	})
+	e.group.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-e.synced:
+			e.consumeTimers(ctx)
 		}
 		return nil
 	})

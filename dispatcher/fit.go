@@ -28,6 +28,7 @@ func (w *worker) fit(ctx context.Context, run *event.Run) error {
 			if p.Failure != nil && len(p.Failure.Message) > shortFailure {
 				p.Failure.Message = fmt.Sprintf("%.*s…", shortFailure, p.Failure.Message)
 			}
+			p.Attempts = p.Attempts[max(len(p.Attempts)-1, 0):]
 			return nil
 		},
 	}

@@ -45,7 +45,7 @@ type follower struct {
 
 // Update implements stream.RunHandler.
 func (f *follower) Update(_ context.Context, u stream.RunUpdate) {
-	f.view.set(u.Run)
+	f.view.set(u)
 	f.turns.observe(u.Run)
 	if u.Run.State == event.StatePending {
 		return // read when its turn comes
@@ -59,7 +59,7 @@ func (f *follower) Update(_ context.Context, u stream.RunUpdate) {
 		f.last = u.Run.UpdatedAt
 	}
 	if !u.Run.State.Terminal() {
-		f.underWay = append(f.underWay, seenOf(u.Run))
+		f.underWay = append(f.underWay, seenOf(u))
 		return
 	}
 	f.ended = append(f.ended, u.Run)
@@ -109,10 +109,12 @@ type seen struct {
 	namespace, uid string
 	state          event.State
 	updated        time.Time
+	revision       uint64
 }
 
-func seenOf(run *event.Run) seen {
-	return seen{namespace: run.Namespace, uid: run.UID, state: run.State, updated: run.UpdatedAt}
+func seenOf(u stream.RunUpdate) seen {
+	run := u.Run
+	return seen{namespace: run.Namespace, uid: run.UID, state: run.State, updated: run.UpdatedAt, revision: u.Revision}
 }
 
 // view is RUNS as it was seen last, in short.
@@ -124,20 +126,21 @@ type view struct {
 
 func newView(m *metrics) *view { return &view{runs: map[string]seen{}, metrics: m} }
 
-func (v *view) set(run *event.Run) {
+func (v *view) set(u stream.RunUpdate) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if old, ok := v.runs[run.UID]; ok {
+	if old, ok := v.runs[u.Run.UID]; ok {
 		v.metrics.runs.WithLabelValues(string(old.state)).Dec()
 	}
-	v.runs[run.UID] = seenOf(run)
-	v.metrics.runs.WithLabelValues(string(run.State)).Inc()
+	v.runs[u.Run.UID] = seenOf(u)
+	v.metrics.runs.WithLabelValues(string(u.Run.State)).Inc()
 }
 
-func (v *view) remove(uid string) {
+// remove forgets the run, unless it was seen anew.
+func (v *view) remove(uid string, revision uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if old, ok := v.runs[uid]; ok {
+	if old, ok := v.runs[uid]; ok && old.revision == revision {
 		v.metrics.runs.WithLabelValues(string(old.state)).Dec()
 		delete(v.runs, uid)
 	}

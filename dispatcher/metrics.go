@@ -19,6 +19,7 @@ type metrics struct {
 	reports   *prometheus.CounterVec
 	malformed *prometheus.CounterVec
 	retries   *prometheus.CounterVec
+	timers    *prometheus.CounterVec
 	start     prometheus.Histogram
 }
 
@@ -46,6 +47,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: metricsPrefix + "retries_total", Help: "Steps that failed and are tried again, by step.",
 		}, []string{"step"}),
+		timers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: metricsPrefix + "timers_total", Help: "Timers that fired, by what they changed.",
+		}, []string{"outcome"}),
 		start: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: metricsPrefix + "start_seconds", Help: "Time from the acceptance of a run to the start of its first action.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 18), // to 11 minutes
@@ -55,7 +59,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.runs, m.waiting, m.held, m.window, m.conflicts, m.reports, m.malformed, m.retries, m.start} {
+	for _, c := range []prometheus.Collector{m.runs, m.waiting, m.held, m.window, m.conflicts, m.reports, m.malformed, m.retries, m.timers, m.start} {
 		errs = append(errs, r.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -70,6 +74,8 @@ func (m *metrics) queue(held int, waiting map[int]int) {
 		m.waiting.WithLabelValues(strconv.Itoa(tier)).Set(float64(n))
 	}
 }
+
+func (m *metrics) timer(outcome string) { m.timers.WithLabelValues(outcome).Inc() }
 
 func (m *metrics) report(kind event.ReportKind, outcome string) {
 	switch kind {

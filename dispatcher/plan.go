@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -15,6 +18,7 @@ import (
 	"github.com/salvor-io/salvor/dispatcher/decide"
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/internal/policy"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -39,6 +43,9 @@ type Planned struct {
 	Blueprint *kanister.Blueprint
 	// Params are encoded as JSON and kept with the run: no secret values.
 	Params any
+	// Pods of an action that is recovered: the highest attempt that has one, by
+	// event.Key.PhaseLabel.
+	Pods map[string]int
 }
 
 // clusterPlanner reads through the API server.
@@ -72,7 +79,32 @@ func (p *clusterPlanner) Plan(ctx context.Context, in PlanInput) (*Planned, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Planned{Blueprint: bp, Params: params}, nil
+	planned := &Planned{Blueprint: bp, Params: params}
+	if in.Run.Actions[in.Action].Recovered != nil {
+		if planned.Pods, err = p.pods(ctx, in); err != nil {
+			return nil, err
+		}
+	}
+	return planned, nil
+}
+
+// pods looks for what is there of a run whose record was lost: its attempts count
+// on from those that have a pod.
+func (p *clusterPlanner) pods(ctx context.Context, in PlanInput) (map[string]int, error) {
+	list, err := p.cluster.Clients.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		LabelSelector: labels.Set{event.LabelRun: in.Run.UID, event.LabelAction: strconv.Itoa(in.Action)}.String(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for the pods of a run whose record was lost: %w", err)
+	}
+	attempts := map[string]int{}
+	for i := range list.Items {
+		l := list.Items[i].Labels
+		if n, err := strconv.Atoi(l[event.LabelAttempt]); err == nil {
+			attempts[l[event.LabelPhase]] = max(attempts[l[event.LabelPhase]], n)
+		}
+	}
+	return attempts, nil
 }
 
 func joined(problems []blueprint.Problem) string {
@@ -105,6 +137,14 @@ func makePlan(ctx context.Context, planner Planner, blobs *stream.Blobs, in Plan
 		return outcome{failure: &event.Failure{Reason: event.ReasonInvalid, Message: fmt.Sprintf(
 			"blueprint %q has no action %q; it has: %s", planned.Blueprint.Name, in.spec().Name, names(planned.Blueprint))}}
 	}
+	// Pinning takes the annotations away: they are read now or never.
+	limits, errs := policy.For(policy.Input{
+		ActionSet: in.Run.Annotations, Blueprint: planned.Blueprint.Annotations,
+		Actions: planned.Blueprint.Actions, Asked: asked(in.Run), Action: in.spec().Name,
+	})
+	if len(errs) > 0 {
+		return outcome{failure: &event.Failure{Reason: event.ReasonInvalid, Message: errors.Join(errs...).Error()}}
+	}
 	content, err := blobs.Put(ctx, pinned(planned.Blueprint))
 	if err != nil {
 		return outcome{err: fmt.Errorf("pin the blueprint: %w", err)}
@@ -117,14 +157,33 @@ func makePlan(ctx context.Context, planner Planner, blobs *stream.Blobs, in Plan
 		Blueprint: event.BlueprintRef{Namespace: planned.Blueprint.Namespace, Name: planned.Blueprint.Name, Content: content},
 		Params:    params,
 		Artifacts: len(action.OutputArtifacts) > 0,
+		Timeout:   limits.Timeout,
 	}
 	for i := range action.Phases {
-		plan.Phases = append(plan.Phases, decide.PhasePlan{Name: action.Phases[i].Name, Func: action.Phases[i].Func})
+		p := phasePlan(&action.Phases[i], limits.Phases[i])
+		p.Attempt = planned.Pods[event.Key{Kind: event.KindCore, Phase: i}.PhaseLabel()]
+		plan.Phases = append(plan.Phases, p)
 	}
-	if d := action.DeferPhase; d != nil {
-		plan.Defer = &decide.PhasePlan{Name: d.Name, Func: d.Func}
+	if action.DeferPhase != nil {
+		p := phasePlan(action.DeferPhase, limits.Defer)
+		p.Attempt = planned.Pods[event.Key{Kind: event.KindDefer}.PhaseLabel()]
+		plan.Defer = &p
 	}
 	return outcome{plan: plan}
+}
+
+func phasePlan(phase *kanister.BlueprintPhase, limits *event.Policy) decide.PhasePlan {
+	signature, _ := blueprint.Lookup(phase.Func)
+	return decide.PhasePlan{Name: phase.Name, Func: phase.Func, Policy: limits, Once: signature.Resume == blueprint.Once}
+}
+
+// asked are the names of the actions that the ActionSet runs.
+func asked(run *event.Run) []string {
+	var names []string
+	for i := range run.Actions {
+		names = append(names, run.Actions[i].Spec.Name)
+	}
+	return names
 }
 
 // pinned is the blueprint without what changes when its content does not.

@@ -11,8 +11,8 @@ import (
 )
 
 // adopt takes up a run that is found under way: reports that a dead dispatcher had
-// in hand are applied at once instead of at their next delivery, then what may
-// have been lost is told again. Events before since are taken as told.
+// in hand are applied at once instead of at their next delivery, then what is due,
+// then what may have been lost is told again. Events before since are taken as told.
 func (w *worker) adopt(ctx context.Context, namespace, uid string, since time.Time) {
 	rec, err := w.record(ctx, namespace, uid)
 	if err == nil {
@@ -31,15 +31,13 @@ func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error
 	if err != nil {
 		return err
 	}
-	inputs := make([]decide.Input, 0, len(reports)+len(rec.run.Actions))
+	inputs := make([]decide.Input, 0, len(reports)+1)
 	for i := range reports {
 		inputs = append(inputs, decide.Report{Report: reports[i]})
 	}
-	for i := range rec.run.Actions {
-		inputs = append(inputs, decide.Release{Action: i}) // it has a slot if it runs
-	}
+	inputs = append(inputs, decide.Wake{}) // its timer may be lost
 	_, err = w.apply(ctx, rec, inputs...)
-	if err != nil && !rec.owesEventsOnly() {
+	if err != nil && !rec.owesLittle() {
 		return err
 	}
 	return errors.Join(err, w.repeat(ctx, rec, since))
@@ -65,7 +63,12 @@ func (w *worker) repeat(ctx context.Context, rec *record, since time.Time) error
 				continue
 			}
 			untold = w.do(ctx, &rec.run, effect)
-		case decide.MarkCancel:
+		case decide.SetTimer:
+			// Once for each process is enough: takeUp looks at the time too.
+			if untold == nil && !rec.timer.Equal(effect.At) {
+				untold = w.settleOne(ctx, rec, effect)
+			}
+		case decide.MarkCancel, decide.ClearCancel:
 			if err := w.do(ctx, &rec.run, effect); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -41,8 +42,7 @@ func (e *engine) take(ctx context.Context, msg jetstream.Msg) {
 	}
 	if err != nil {
 		e.metrics.malformed.WithLabelValues(event.StreamReports).Inc()
-		e.log.Error().Err(err).Str("subject", msg.Subject()).Msg("a report cannot be read; it is dropped")
-		e.acked(msg.TermWithReason("malformed"))
+		e.setAside(ctx, msg, fmt.Errorf("the report cannot be read: %w", err))
 		return
 	}
 	select {
@@ -59,15 +59,19 @@ func (e *engine) take(ctx context.Context, msg jetstream.Msg) {
 
 // report handles one report to its acknowledgement.
 func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg) {
-	delivered := 1
-	if meta, err := msg.Metadata(); err == nil {
-		delivered = int(meta.NumDelivered) //nolint:gosec // a small number
-	}
+	deliveries := delivered(msg)
 	log := w.log.With().Str("report", string(r.Kind)).Str("job", r.Key.String()).Str("namespace", r.Key.Namespace).Logger()
 	rec, err := w.record(ctx, r.Key.Namespace, r.Key.UID)
 	changed := false
 	if err == nil {
 		changed, err = w.apply(ctx, rec, decide.Report{Report: *r})
+	}
+	if errors.Is(err, stream.ErrMalformed) {
+		// A newer program may have written the run. What its phases report must
+		// not be lost over that.
+		w.metrics.report(r.Kind, "unreadable")
+		w.setAside(ctx, msg, fmt.Errorf("the state of the run it is about cannot be read: %w", err))
+		return
 	}
 	if gone(err) {
 		log.Warn().Err(err).Msg("a report on a run that cannot be read; it is dropped")
@@ -75,7 +79,7 @@ func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg)
 		w.acked(msg.TermWithReason("no such run"))
 		return
 	}
-	if err == nil && !changed && !rec.told && delivered > 1 {
+	if err == nil && !changed && !rec.told && deliveries > 1 {
 		// A dispatcher may have died after it wrote the run and before the rest.
 		// Once is enough: a slow dispatcher must not be made slower by this.
 		err = w.repeat(ctx, rec, rec.run.CreatedAt)
@@ -85,7 +89,7 @@ func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg)
 			log.Error().Err(err).Msg("a report could not be handled to its end; it comes again")
 			w.metrics.report(r.Kind, "again")
 		}
-		w.acked(msg.NakWithDelay(backoff(delivered)))
+		w.acked(msg.NakWithDelay(backoff(deliveries)))
 		return
 	}
 	failpoint.Here(failpoint.DispatcherBeforeAck)
@@ -99,6 +103,44 @@ func (w *worker) report(ctx context.Context, r *event.Report, msg jetstream.Msg)
 	if changed && rec.run.State.Terminal() {
 		w.logRun(&rec.run).Info().Str("state", string(rec.run.State)).Msg("run ended")
 	}
+}
+
+// setAsideAfter is how often a report that cannot be handled is tried, with pauses
+// of up to half a minute, before it becomes a dead letter: while two versions of the
+// program are there, the other one may know what to do with it.
+const setAsideAfter = 10
+
+// setAside deals with a report that means nothing to this program. It is never
+// dropped: it is delivered again, to any dispatcher, and ends as a dead letter.
+func (e *engine) setAside(ctx context.Context, msg jetstream.Msg, why error) {
+	n := delivered(msg)
+	log := e.log.With().Str("subject", msg.Subject()).Int("delivered", n).Logger()
+	letters := e.owner.deps.DeadLetters
+	if n < setAsideAfter || letters == nil {
+		log.Error().Err(why).Msg("a report cannot be handled; it is tried again, perhaps by a newer dispatcher")
+		e.acked(msg.NakWithDelay(backoff(n)))
+		return
+	}
+	letter := &event.DeadLetter{At: e.clock.Now(), Reason: why.Error(), Subject: msg.Subject(), Message: msg.Data()}
+	if r, _, err := stream.DecodeReport(msg); err == nil {
+		letter.Key = r.Key
+	}
+	if err := letters.Publish(ctx, letter); err != nil {
+		log.Error().Err(err).Msg("a dead letter cannot be stored; trying again")
+		e.acked(msg.NakWithDelay(backoff(n)))
+		return
+	}
+	log.Error().Err(why).Msg("a report was set aside; see salvor dlq list")
+	e.acked(msg.TermWithReason("set aside"))
+}
+
+// delivered is how often the message was, this time included.
+func delivered(msg jetstream.Msg) int {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return 1
+	}
+	return int(meta.NumDelivered) //nolint:gosec // a small number
 }
 
 // acked takes the result of an acknowledgement. A lost one brings the report

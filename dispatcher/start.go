@@ -20,7 +20,7 @@ type outcome struct {
 	err     error
 }
 
-// begin plans the action that has its turn.
+// begin plans the action that has its turn, or lets it go on.
 func (w *worker) begin(ctx context.Context, s slot) {
 	rec, err := w.record(ctx, s.namespace, s.uid)
 	switch {
@@ -42,7 +42,11 @@ func (w *worker) begin(ctx context.Context, s slot) {
 	switch rec.run.Actions[s.action].State {
 	case event.StatePending:
 		w.beginPlan(ctx, rec, s)
-	case event.StateRunning: // keeps its slot
+	case event.StateRunning:
+		if occupied(&rec.run, s.action) {
+			return // keeps its slot
+		}
+		w.startWith(ctx, rec, s, decide.Release{Action: s.action})
 	case event.StateComplete, event.StateFailed, event.StateCancelled:
 		w.turns.leave(s)
 	}
@@ -141,8 +145,9 @@ func (w *worker) startWith(ctx context.Context, rec *record, s slot, inputs ...d
 	if changed && first {
 		w.metrics.start.Observe(w.clock.Since(rec.run.CreatedAt).Seconds())
 	}
-	if changed {
-		delete(rec.plans, s.action)
+	delete(rec.plans, s.action)
+	if !occupied(&rec.run, s.action) {
+		w.turns.leave(s) // it ended, or was paused meanwhile
 	}
 }
 

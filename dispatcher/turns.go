@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/dispatcher/decide"
 	"github.com/salvor-io/salvor/dispatcher/fair"
 )
 
@@ -46,28 +47,88 @@ func newTurns(o *Options, m *metrics, grant func(slot)) *turns {
 }
 
 // observe brings the queue in step with a state of a run: what is pending waits,
-// what runs has a slot, what has ended has none.
+// and so does an action of which a phase has become due again; an action of which a
+// phase runs has a slot; what is held by a pause or a backoff, and what has ended,
+// has none and waits for none.
 func (t *turns) observe(run *event.Run) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := slot{namespace: run.Namespace, uid: run.UID}
 	if len(run.Actions) == 0 { // ends as invalid at its turn
-		t.see(s, run.State)
+		t.see(s, standingOf(run, run.State))
+	}
+	ready := map[int]bool{}
+	for _, k := range decide.Ready(run) {
+		ready[k.Action] = true
 	}
 	for i := range run.Actions {
 		s.action = i
-		t.see(s, run.Actions[i].State)
+		standing := standingOf(run, run.Actions[i].State)
+		if standing == runs && !occupied(run, i) {
+			standing = held
+			if ready[i] {
+				standing = due
+			}
+		}
+		t.see(s, standing)
 	}
 	t.pump()
 }
 
-func (t *turns) see(s slot, state event.State) {
+// standing is how an action stands towards the slots.
+type standing int
+
+const (
+	// waits for the slot with which it is planned.
+	waits standing = iota
+	// due: it was planned before, and its next phase waits for a slot.
+	due
+	// runs in its slot.
+	runs
+	// held: it needs no slot now.
+	held
+)
+
+func standingOf(run *event.Run, state event.State) standing {
 	switch state {
 	case event.StatePending:
-		t.queue.Push(fair.Item{ID: s.id(), Namespace: s.namespace})
+		if run.Pause != nil {
+			return held
+		}
+		return waits
 	case event.StateRunning:
-		t.queue.Take(s.id())
+		return runs
 	case event.StateComplete, event.StateFailed, event.StateCancelled:
+	}
+	return held
+}
+
+// occupied reports whether a phase of the action runs.
+func occupied(run *event.Run, action int) bool {
+	if action >= len(run.Actions) {
+		return false
+	}
+	a := &run.Actions[action]
+	for i := range a.Phases {
+		if a.Phases[i].State == event.StateRunning {
+			return true
+		}
+	}
+	return a.DeferPhase != nil && a.DeferPhase.State == event.StateRunning || a.Render != nil && a.Render.State == event.StateRunning
+}
+
+func (t *turns) see(s slot, now standing) {
+	switch now {
+	case waits:
+		t.queue.Push(fair.Item{ID: s.id(), Namespace: s.namespace})
+	case due:
+		// A slot that it seems to have is that of the phase before: states that
+		// are overwritten quickly are not all seen.
+		t.queue.Done(s.id())
+		t.queue.Push(fair.Item{ID: s.id(), Namespace: s.namespace})
+	case runs:
+		t.queue.Take(s.id())
+	case held:
 		t.queue.Remove(s.id())
 		t.queue.Done(s.id())
 	}
@@ -85,7 +146,7 @@ func (t *turns) open() {
 func (t *turns) wait(s slot) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.see(s, event.StatePending)
+	t.see(s, waits)
 	t.pump()
 }
 

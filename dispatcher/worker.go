@@ -36,6 +36,8 @@ type record struct {
 	// for what is owed. A state that somebody else wrote, or that was found,
 	// may have lost something.
 	told bool
+	// timer is what this process set the run's timer to last.
+	timer time.Time
 	// uncertain says that a write failed and may have taken place.
 	uncertain bool
 	// plans are the actions that are being planned or wait to be planned again.

@@ -9,9 +9,12 @@
 //	RUNS     salvor.runs.<shard>.<ns>.<uid>                    bridge creates, dispatcher updates
 //	JOBS     salvor.jobs.<pool>.<ns>.<uid>.<action>.<phase>.<attempt>   dispatcher → runners
 //	REPORTS  salvor.reports.<shard>.<ns>.<uid>                 runners, bridge → dispatcher
+//	TIMERS   salvor.timers.<shard>.<ns>.<uid>                  dispatcher: one schedule for each run that waits
+//	         salvor.fired.<shard>.<ns>.<uid>                   the stream itself → dispatcher
+//	DLQ      salvor.dlq.<ns>.<uid>                             what was set aside
 //
 // Every message is a CloudEvent in binary content mode; its data is one of the
-// types Run, Job and Report as JSON, or, on EVENTS, what its publisher sent.
+// types Run, Job, Report, Timer and DeadLetter as JSON, or, on EVENTS, what its publisher sent.
 //
 // # Identity
 //

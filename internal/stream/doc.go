@@ -6,6 +6,7 @@
 //	Runs      state of every run, compare-and-set on the last revision
 //	Jobs      work queue; a job that is queued already is not queued twice
 //	Reports   work queue towards the dispatcher
+//	Timers    one schedule for each run that waits for a time, and those that fired
 //	Events    external and lifecycle CloudEvents
 //	Blobs     content-addressed JSON, for what is too large to travel inline
 //	Leases    claims on jobs with a time to live, cancel marks, started marks

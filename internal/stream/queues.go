@@ -25,7 +25,8 @@ func NewJobs(js jetstream.JetStream, c clock.PassiveClock) *Jobs {
 }
 
 // Publish queues a job in a pool. If a job with its key is queued or being
-// worked on, nothing is queued and ErrExists is returned.
+// worked on, nothing is queued and ErrExists is returned; if the server has no room,
+// ErrFull.
 func (q *Jobs) Publish(ctx context.Context, pool string, job *event.Job, traceparent string) error {
 	e, err := event.NewJobEvent(job, q.clock.Now(), traceparent)
 	if err != nil {
@@ -39,7 +40,15 @@ func (q *Jobs) Publish(ctx context.Context, pool string, job *event.Job, tracepa
 	// because its runner is gone. One message per subject is the real guard.
 	_, err = q.js.PublishMsg(ctx, msg)
 	if hasCode(err, codeStoreFailed) {
-		return fmt.Errorf("job %s: %w", job.Key, ErrExists)
+		// The code is the same when the disk is full.
+		queued, lookErr := q.Queued(ctx, pool, job.Key)
+		switch {
+		case lookErr != nil:
+			return lookErr
+		case queued:
+			return fmt.Errorf("job %s: %w", job.Key, ErrExists)
+		}
+		return fmt.Errorf("queue job %s: %w: %w", job.Key, ErrFull, err)
 	}
 	if err != nil {
 		return fmt.Errorf("queue job %s: %w", job.Key, err)

@@ -88,6 +88,21 @@ func (s *Runs) Delete(ctx context.Context, namespace, uid string) error {
 	return nil
 }
 
+// Expire removes the run's record as it was at the revision, and those before. A
+// newer one stays.
+func (s *Runs) Expire(ctx context.Context, namespace, uid string, revision uint64) error {
+	stream, err := s.js.Stream(ctx, event.StreamRuns)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", event.StreamRuns, err)
+	}
+	// The sequence named is the first to stay.
+	err = stream.Purge(ctx, jetstream.WithPurgeSubject(event.RunSubject(namespace, uid)), jetstream.WithPurgeSequence(revision+1))
+	if err != nil {
+		return fmt.Errorf("remove run %s in %s: %w", uid, namespace, err)
+	}
+	return nil
+}
+
 // RunUpdate is one state of one run, as Follow sees it.
 type RunUpdate struct {
 	Run      *event.Run

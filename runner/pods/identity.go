@@ -14,16 +14,13 @@ import (
 // Labels and annotations of the pods. The labels are the pod's identity: no
 // podLabels can change them.
 const (
-	// LabelRun is the UID of the run. Every pod of a phase has it.
-	LabelRun = "salvor.io/run"
-	// LabelNamespace is the namespace of the ActionSet.
-	LabelNamespace = "salvor.io/actionset-namespace"
-	// LabelAction is the index of the action.
-	LabelAction = "salvor.io/action"
-	// LabelPhase is core-<index>, defer-0 or render-0.
-	LabelPhase = "salvor.io/phase"
-	// LabelAttempt counts from 1.
-	LabelAttempt = "salvor.io/attempt"
+	// LabelRun and those after it are of package event: the dispatcher looks for
+	// the pods of runs whose record was lost.
+	LabelRun       = event.LabelRun
+	LabelNamespace = event.LabelNamespace
+	LabelAction    = event.LabelAction
+	LabelPhase     = event.LabelPhase
+	LabelAttempt   = event.LabelAttempt
 
 	// AnnotationActionSet is the name of the ActionSet.
 	AnnotationActionSet = "salvor.io/actionset"
@@ -49,7 +46,7 @@ func identityLabels(k event.Key) map[string]string {
 		LabelRun:       k.UID,
 		LabelNamespace: k.Namespace,
 		LabelAction:    strconv.Itoa(k.Action),
-		LabelPhase:     string(k.Kind) + "-" + strconv.Itoa(k.Phase),
+		LabelPhase:     k.PhaseLabel(),
 		LabelAttempt:   strconv.Itoa(k.Attempt),
 	}
 }
