@@ -154,7 +154,7 @@ func (b *bench) report() *event.Report {
 	require.NoError(b.t, err, "no report; log:\n%s", b.log.String())
 	report, _, err := stream.DecodeReport(msg)
 	require.NoError(b.t, err)
-	require.NoError(b.t, msg.Ack())
+	require.NoError(b.t, msg.DoubleAck(b.t.Context()))
 	return report
 }
 

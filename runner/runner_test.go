@@ -198,7 +198,7 @@ func TestPanicFailsItsPhaseOnly(t *testing.T) {
 // leftover is the pod of the first phase, as a runner that is lost leaves it.
 func (b *bench) leftover() {
 	b.t.Helper()
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: b.key(event.KindCore, 0).PodName(), Labels: map[string]string{
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", UID: "pod-1", Name: b.key(event.KindCore, 0).PodName(), Labels: map[string]string{
 		"salvor.io/run": "u1", "salvor.io/actionset-namespace": "shop", "salvor.io/action": "0", "salvor.io/phase": "core-0", "salvor.io/attempt": "1",
 	}}}
 	_, err := b.kube.CoreV1().Pods("shop").Create(b.t.Context(), pod, metav1.CreateOptions{})

@@ -66,6 +66,8 @@ func Run(t *testing.T, h Harness) {
 	t.Run("two at once", h.atOnce)
 	if again {
 		t.Run("repeated", h.repeated)
+		t.Run("lost before a request", func(t *testing.T) { h.lostAt(t, false) })
+		t.Run("lost before an answer", func(t *testing.T) { h.lostAt(t, true) })
 	}
 	for _, bad := range h.Bad {
 		t.Run("refuses "+bad.Name, func(t *testing.T) { h.refuses(t, bad) })
@@ -124,6 +126,37 @@ func (h Harness) cancelledBusy(t *testing.T, again bool) {
 	}
 	if again {
 		w.Release()
+		w.Check(t, h.execute(t, w.Call))
+	}
+}
+
+// lostAt loses the runner at each request that the function makes, in turn, and has
+// another one do the attempt again.
+func (h Harness) lostAt(t *testing.T, answered bool) {
+	t.Helper()
+	for n := 1; ; n++ {
+		w := h.World(t)
+		w.Release()
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cut := &wire{at: n, answered: answered, lose: cancel}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := h.New().Execute(cut.in(ctx), w.Call)
+			ended <- err
+		}()
+		var err error
+		select {
+		case err = <-ended:
+		case <-time.After(patience):
+			t.Fatalf("it goes on after it was lost at request %d", n)
+		}
+		cancel(nil)
+		if !cut.tripped {
+			require.NoError(t, err)
+			require.Greater(t, n, 1, "it makes no requests, or its clients are not wired")
+			return
+		}
+		require.Error(t, err, "request %d", n)
 		w.Check(t, h.execute(t, w.Call))
 	}
 }

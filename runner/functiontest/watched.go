@@ -14,7 +14,7 @@ import (
 // Clients makes clients for the API server.
 func Clients(tb testing.TB, config *rest.Config) *kube.Clients {
 	tb.Helper()
-	clients, err := kube.New(config)
+	clients, err := kube.New(Wired(config))
 	if err != nil {
 		tb.Fatalf("make clients: %v", err)
 	}

@@ -136,7 +136,7 @@ func TestAdoption(t *testing.T) {
 			call.Marks = m
 			b.left(call)
 			tt.away(b, call)
-			uid := m.uid
+			uid, found := m.uid, b.uids()
 
 			next := newBenchIn(t, clock.RealClock{}, b.namespace)
 			next.text = b.text
@@ -152,8 +152,20 @@ func TestAdoption(t *testing.T) {
 				assert.Equal(t, event.ReasonPodFailed, reasonOf(t, r.err))
 			}
 			assert.Equal(t, uid, m.uid, "one pod for the attempt, ever")
+			assert.Subset(t, found, b.uids(), "none is made again")
 		})
 	}
+}
+
+func (b *bench) uids() []types.UID {
+	b.t.Helper()
+	list, err := b.client.CoreV1().Pods(b.namespace).List(b.t.Context(), metav1.ListOptions{})
+	require.NoError(b.t, err)
+	uids := []types.UID{}
+	for i := range list.Items {
+		uids = append(uids, list.Items[i].UID)
+	}
+	return uids
 }
 
 // takeOver is the same attempt, as another runner calls it.

@@ -25,6 +25,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/kubetest"
 	"github.com/salvor-io/salvor/runner/function"
+	"github.com/salvor-io/salvor/runner/functiontest"
 )
 
 var server *kubetest.Server
@@ -59,7 +60,7 @@ func newBenchIn(t *testing.T, c clock.WithTicker, namespace string) *bench {
 	t.Helper()
 	b := &bench{t: t, namespace: namespace}
 	var err error
-	b.client, err = kubernetes.NewForConfig(server.Config())
+	b.client, err = kubernetes.NewForConfig(functiontest.Wired(server.Config()))
 	require.NoError(t, err)
 	o := DefaultOptions()
 	o.OwnNamespace = b.namespace

@@ -54,6 +54,7 @@ func build(d *draft) (*corev1.Pod, []string, error) {
 	if err := mainFirst(spec); err != nil {
 		return nil, nil, err
 	}
+	warnings = append(warnings, runOnce(spec)...)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        d.call.Key.PodName(),

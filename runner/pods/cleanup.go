@@ -21,6 +21,9 @@ import (
 // something with a finalizer holds the object.
 const goneLimit = time.Minute
 
+// syncLimit is how long Cleanup waits for the first list of pods.
+const syncLimit = 10 * time.Second
+
 // lookEvery is after how long the API server is asked about a pod that the informer
 // says nothing of: it may have come and gone between two of its lists.
 const lookEvery = 10 * time.Second
@@ -33,6 +36,11 @@ const killGrace = 1
 // Cleanup deletes the pods of an attempt and returns when they are gone, and their
 // commands with them. That there are none is no error.
 func (r *Runner) Cleanup(ctx context.Context, k event.Key) error {
+	known, cancel := context.WithTimeout(ctx, syncLimit)
+	defer cancel()
+	if err := r.watch.synced(known); err != nil { // else a pod of the runner before would be overlooked
+		return err
+	}
 	var errs []error
 	for name := range r.names(k) {
 		if err := r.remove(ctx, k, name); err != nil {

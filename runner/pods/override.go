@@ -58,3 +58,21 @@ func mainFirst(spec *corev1.PodSpec) error {
 	spec.Containers = slices.Insert(slices.Delete(spec.Containers, at, at+1), 0, main)
 	return nil
 }
+
+// runOnce takes back what would have the kubelet run the phase's command a second
+// time: an attempt is one run of it, whatever becomes of the node, and another
+// attempt is for the phase's policy to decide.
+func runOnce(spec *corev1.PodSpec) []string {
+	const instead = "podOverride: %s is ignored, the command of a phase is run once; use the annotation salvor.io/attempts to have a failed phase run again"
+	var warnings []string
+	if spec.RestartPolicy != corev1.RestartPolicyNever {
+		warnings = append(warnings, fmt.Sprintf(instead, "restartPolicy "+string(spec.RestartPolicy)))
+		spec.RestartPolicy = corev1.RestartPolicyNever
+	}
+	main := &spec.Containers[0]
+	if main.RestartPolicy != nil || len(main.RestartPolicyRules) > 0 {
+		warnings = append(warnings, fmt.Sprintf(instead, "the restart policy of container "+main.Name))
+		main.RestartPolicy, main.RestartPolicyRules = nil, nil
+	}
+	return warnings
+}

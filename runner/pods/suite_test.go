@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -42,7 +44,7 @@ func podWorld(t *testing.T) functiontest.World {
 	t.Helper()
 	b := newBench(t, clock.RealClock{})
 	call := b.call()
-	call.Pods = b.runner
+	call.Pods, call.Marks = b.runner, &attemptMarks{call: call, of: map[int]*marks{}}
 	call.Args = map[string]any{"namespace": b.namespace, "image": "postgres:15", "command": []any{"true"}}
 	busy, name := make(chan struct{}), call.Key.PodName()
 	release := sync.OnceFunc(func() { b.play(func() bool { return b.end(marker(t, "k", "v")) }) })
@@ -61,6 +63,25 @@ func podWorld(t *testing.T) functiontest.World {
 			assert.Equal(t, 1, b.count(), "one pod; those of earlier attempts are gone")
 		},
 	}
+}
+
+// attemptMarks are the marks of all attempts of a call.
+type attemptMarks struct {
+	call *function.Call
+	of   map[int]*marks
+}
+
+func (m *attemptMarks) now() *marks {
+	if m.of[m.call.Key.Attempt] == nil {
+		m.of[m.call.Key.Attempt] = &marks{}
+	}
+	return m.of[m.call.Key.Attempt]
+}
+
+func (m *attemptMarks) Marked(ctx context.Context) (types.UID, error) { return m.now().Marked(ctx) }
+
+func (m *attemptMarks) Mark(ctx context.Context, uid types.UID) (types.UID, error) {
+	return m.now().Mark(ctx, uid)
 }
 
 // play calls step again and again until it returns false or the test ends.
