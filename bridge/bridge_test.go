@@ -2,8 +2,10 @@ package bridge_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,6 +50,32 @@ type world struct {
 	// user the bridge acts as; empty is the administrator.
 	user string
 	stop func()
+	// clock of the bridge.
+	clock clock.WithTicker
+	// log is what the bridge logged.
+	log *journal
+}
+
+type bridgeOptions = bridge.Options
+
+// journal keeps a log and shows it with the test.
+type journal struct {
+	io.Writer
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	j.text.Write(p)
+	j.mu.Unlock()
+	return j.Writer.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 func newWorld(t *testing.T, change func(o *bridge.Options)) *world {
@@ -61,7 +89,7 @@ func newWorldOn(t *testing.T, api *kubetest.Server, change func(o *bridge.Option
 	require.NoError(t, err)
 	w := &world{
 		t: t, api: api, namespace: api.Namespace(t), js: natstest.Start(t), clients: clients, counts: &counter{},
-		options: bridge.DefaultOptions(),
+		options: bridge.DefaultOptions(), clock: clock.RealClock{}, log: &journal{Writer: zerolog.NewTestWriter(t)},
 	}
 	w.runs = stream.NewRuns(w.js, event.SourceDispatcher)
 	w.options.Namespaces, w.options.Listen = []string{w.namespace}, "127.0.0.1:0"
@@ -82,8 +110,7 @@ func (w *world) start() *world {
 	clients, err := kube.New(config)
 	require.NoError(w.t, err)
 	w.bridge, err = bridge.New(bridge.Deps{
-		JS: w.js, Clients: clients, Clock: clock.RealClock{}, Metrics: prometheus.NewRegistry(),
-		Log: zerolog.New(zerolog.NewTestWriter(w.t)),
+		JS: w.js, Clients: clients, Clock: w.clock, Metrics: prometheus.NewRegistry(), Log: zerolog.New(w.log),
 	}, w.options)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))

@@ -351,8 +351,10 @@ func TestStoreWiped(t *testing.T) {
 		require.ErrorIs(t, err, stream.ErrNotFound, as.Name)
 	}
 	// And it goes on to its end.
-	w.advance(half, func(r *event.Run, a *event.Action) { begin(r, a); finish(r, a) })
-	w.status(half, kanister.StateComplete)
+	w.advance(half, func(r *event.Run, a *event.Action) { begin(r, a); a.Recovered = nil })
+	w.status(half, kanister.StateRunning)
+	w.advance(half, finish)
+	assert.NotNil(t, conditionOf(w.status(half, kanister.StateComplete), "Recovered"), "it stays when the run has forgotten it")
 	w.mark(failed, nil, annotation(salvor.LabelRetry, "t"))
 	assert.Contains(t, w.condition(failed, "Retried", metav1.ConditionFalse).Message, "create the ActionSet anew")
 }

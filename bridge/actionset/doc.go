@@ -1,7 +1,7 @@
 // Package actionset watches ActionSets and turns each new one into a run.
 //
 //	API server ──list+watch──► Intake ──► RUNS (create, expected sequence 0)
-//	                              └─────► REPORTS (cancel, when one was deleted)
+//	                              └─────► REPORTS (cancel, pause, resume, retry)
 //
 // # Finished ActionSets cost nothing
 //
@@ -19,7 +19,9 @@
 //	                     stream's store was lost; same identity, so pods are
 //	                     adopted. If the record was cleared away (it ended days
 //	                     ago and nobody could write that), it is failed instead:
-//	                     a restore is not done again a week later
+//	                     a restore is not done again a week later. The same goes
+//	                     for one without a state that is older than records live,
+//	                     in a store that is older than it
 //	a state, not ours    another engine (Kanister) started it and may still be at
 //	                     work, so it is left alone; delete it and create it again
 //	                     to have Salvor run it
@@ -33,6 +35,29 @@
 // blueprint, a preferredVersion that is no version, too large to travel) gets
 // status failed straight away, with a message that names the field. Everything
 // that needs a look at the cluster is the dispatcher's to refuse.
+//
+// # Requests
+//
+// The annotation salvor.io/cancel asks for the end of the run, salvor.io/pause for a
+// pause for as long as it is there. What they ask is compared with what the run
+// says, so that seeing one twice is harmless and one that was lost is sent again.
+// Between sending and the run saying so, the request that was sent last counts as
+// the run's state: a pause that is taken back at once is followed by a resume.
+//
+// The label salvor.io/retry asks an ended run to go on. It is a label because ended
+// ActionSets have left the watch: a second one, of ActionSets with the label, sees
+// them. Each token is answered once, by the condition Retried. A run that goes on
+// gets the state running again, with which its ActionSet is back in the first watch.
+//
+// # A record that was lost
+//
+// is made anew with the same identity and with what the ActionSet's status says of
+// each action (event.Action.Recovered), so that the dispatcher takes over what was
+// complete. An output of which the status has only an excerpt is left out.
+//
+// # What is not served is not deleted
+//
+// A NotFound counts as a deletion only while the API server serves ActionSets.
 //
 // # Level, not edge
 //

@@ -155,11 +155,21 @@ func TestConditionNotices(t *testing.T) {
 		}
 		return out
 	}
-	pausedRun := aRun(func(r *event.Run, a *event.Action) { running(r, a); r.Pause = &event.Pause{Reason: "audit", At: *at(3)} })
+	pausedRun := aRun(func(r *event.Run, a *event.Action) {
+		running(r, a)
+		r.Pause = &event.Pause{Reason: "audit", At: *at(3)}
+	})
 	backing := aRun(func(r *event.Run, a *event.Action) { running(r, a); failedAttempt(&a.Phases[0], 0) })
-	again := aRun(func(r *event.Run, a *event.Action) { failedAttempt(&a.Phases[0], 0); running(r, a); a.Phases[0].Attempt = 3 })
+	again := aRun(func(r *event.Run, a *event.Action) {
+		failedAttempt(&a.Phases[0], 0)
+		running(r, a)
+		a.Phases[0].Attempt = 3
+	})
 	ended := aRun(func(r *event.Run, a *event.Action) { running(r, a); r.State = event.StateFailed })
-	reopened := aRun(func(r *event.Run, a *event.Action) { running(r, a); r.Retry = &event.Retry{Token: "x", Round: 1, At: *at(9)} })
+	reopened := aRun(func(r *event.Run, a *event.Action) {
+		running(r, a)
+		r.Retry = &event.Retry{Token: "x", Round: 1, At: *at(9)}
+	})
 	endedAgain := aRun(func(r *event.Run, a *event.Action) {
 		complete(r, a)
 		r.Retry = &event.Retry{Token: "x", Round: 1, At: *at(9)}
@@ -194,7 +204,10 @@ func TestReopenedRuns(t *testing.T) {
 		require.Eventually(t, func() bool { known, ok := d.projector.Known("u"); return ok && !known.State.Terminal() }, 10*time.Second, time.Millisecond)
 		assert.Len(t, d.projector.Open(), 1)
 		d.update(aRun(endsAgain))
-		d.pass(func() bool { known, _ := d.projector.Known("u"); return known.State.Terminal() && !known.Settled.IsZero() })
+		d.pass(func() bool {
+			known, _ := d.projector.Known("u")
+			return known.State.Terminal() && !known.Settled.IsZero()
+		})
 	})
 	t.Run("forgotten and not watched", func(t *testing.T) {
 		d := newDesk(t)

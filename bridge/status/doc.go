@@ -17,6 +17,17 @@
 // runs. After a restart Follow gives the last state of every run; those that
 // ended and whose ActionSet says so are left alone without a request.
 //
+// A run that goes on after its end is written over the end. Since its ActionSet
+// left the watch, what it says is not known then; so is what the ActionSet of a run
+// says that was retried and has ended again when the bridge starts: it is written
+// once more, unless the watch of ActionSets that ask for a retry shows the answer.
+//
+// # Conditions
+//
+// State words are Kanister's; conditions.go projects what they cannot say. Recovered
+// stays on the status for as long as the run is known, although the run itself
+// forgets it when its actions start.
+//
 // # The write
 //
 // One JSON patch of the status subresource, which tests metadata.uid first: a

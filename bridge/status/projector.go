@@ -94,6 +94,9 @@ type entry struct {
 	// quiet makes no Kubernetes Event of the next write: it may say what the
 	// ActionSet says already.
 	quiet bool
+	// recovered is kept: the run tells of its recovery only until its actions
+	// have started.
+	recovered *metav1.Condition
 	// paused and cancelling are what the run was asked for.
 	paused, cancelling bool
 }
@@ -172,12 +175,29 @@ func (p *Projector) update(u stream.RunUpdate, again bool) {
 	}
 	e.revision, e.state, e.changedAt = u.Revision, run.State, run.UpdatedAt
 	e.settledAt = time.Time{}
-	e.latest = Project(run)
+	e.latest = e.project(run)
 	if p.urgent(e) {
 		p.queue.Add(run.UID)
 		return
 	}
 	p.queue.AddAfter(run.UID, e.notBefore.Sub(p.Clock.Now()))
+}
+
+// project is Project with what is kept.
+func (e *entry) project(run *event.Run) *kanister.ActionSetStatus {
+	status := Project(run)
+	switch now := condition(status, ConditionRecovered); {
+	case now != nil:
+		e.recovered = now.DeepCopy()
+	case e.recovered == nil && e.written != nil:
+		e.recovered = condition(e.written, ConditionRecovered).DeepCopy()
+		fallthrough
+	default:
+		if e.recovered != nil {
+			status.Conditions = append(status.Conditions, *e.recovered)
+		}
+	}
+	return status
 }
 
 // newEntry starts to keep a run, or returns nil for one that ended before and

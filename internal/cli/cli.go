@@ -11,9 +11,11 @@ import (
 
 	"github.com/salvor-io/salvor/internal/cli/actionset"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/cli/dlq"
 	"github.com/salvor-io/salvor/internal/cli/emit"
 	"github.com/salvor-io/salvor/internal/cli/get"
 	"github.com/salvor-io/salvor/internal/cli/profile"
+	"github.com/salvor-io/salvor/internal/cli/request"
 	"github.com/salvor-io/salvor/internal/cli/serve"
 	"github.com/salvor-io/salvor/internal/cli/validate"
 	"github.com/salvor-io/salvor/internal/cli/wait"
@@ -89,7 +91,8 @@ func New(a *app.App, p Program) (*cobra.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	root.AddCommand(server, create(a), get.Command(a), wait.Command(a), emit.Command(a), validate.Command(a), version(a, p))
+	root.AddCommand(server, create(a), get.Command(a), wait.Command(a), emit.Command(a), validate.Command(a), version(a, p),
+		request.Cancel(a), request.Retry(a), request.Pause(a), request.Resume(a), dlq.Command(a, group))
 	return root, nil
 }
 

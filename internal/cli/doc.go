@@ -6,6 +6,8 @@
 //	actionset  create actionset
 //	profile    create profile
 //	get, wait  list and follow ActionSets
+//	request    cancel, retry, pause and resume a run
+//	dlq        runs that were parked because they took their runners down
 //	emit       send a CloudEvent
 //	validate   check a Blueprint or a Profile
 //	serve      run the server roles

@@ -36,18 +36,20 @@ func launch(ctx context.Context, bin binaries, dir, token string) (_ *Server, er
 		return nil, err
 	}
 	client, peer, secure := ports[0], ports[1], ports[2]
-	server := &Server{dir: dir}
+	server := &Server{dir: dir, programs: programs{
+		bin: bin, etcd: etcdArgs(dir, client, peer), apiArgs: apiserverArgs(dir, client, secure),
+	}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, server.Stop())
 		}
 	}()
-	etcd, err := startProcess(dir, bin.etcd, etcdArgs(dir, client, peer)...)
+	etcd, err := startProcess(dir, bin.etcd, server.programs.etcd...)
 	if err != nil {
 		return nil, err
 	}
 	server.processes = []*process{etcd}
-	api, err := startProcess(dir, bin.apiserver, apiserverArgs(dir, client, secure)...)
+	api, err := startProcess(dir, bin.apiserver, server.programs.apiArgs...)
 	if err != nil {
 		return nil, err
 	}

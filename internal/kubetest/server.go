@@ -25,9 +25,11 @@ const startAttempts = 3
 // Server is a running API server with its etcd. Its methods may be called from
 // tests that run in parallel.
 type Server struct {
-	dir       string
-	config    *rest.Config
+	dir    string
+	config *rest.Config
+	// processes are the API server and etcd, in this order.
 	processes []*process
+	programs  programs
 }
 
 // Start runs an API server for t and stops it when t ends. It fails t when the

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
@@ -98,10 +99,24 @@ func (t Table) row(as *kanister.ActionSet) []string {
 	return append(row, t.error(status.Error.Message))
 }
 
+// state is the status' word, or one that says more: Kanister has none for these.
 func state(status *kanister.ActionSetStatus) string {
-	for _, condition := range status.Conditions {
-		if condition.Type == conditionCancelled && condition.Status == "True" {
-			return "cancelled"
+	ended := status.State == kanister.StateComplete || status.State == kanister.StateFailed
+	for _, better := range []struct {
+		condition, word string
+		ended           bool
+	}{
+		{conditionCancelled, "cancelled", true},
+		{"Paused", "paused", false},
+		{"Retrying", "retrying", false},
+	} {
+		if better.ended != ended {
+			continue
+		}
+		for i := range status.Conditions {
+			if c := &status.Conditions[i]; c.Type == better.condition && c.Status == metav1.ConditionTrue {
+				return better.word
+			}
 		}
 	}
 	return cell(string(status.State))

@@ -2,6 +2,9 @@ package wait
 
 import (
 	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 )
@@ -28,14 +31,33 @@ func (p *Progress) Lines(as *kanister.ActionSet) []string {
 		state = "not started yet"
 	}
 	var lines []string
-	if !ended(status.State) {
+	if !Ended(status.State) {
 		lines = p.say(lines, "", state)
+		lines = p.conditions(lines, as)
 	}
 	for i := range status.Actions {
 		lines = p.action(lines, i, &status.Actions[i])
 	}
-	if ended(status.State) {
+	if Ended(status.State) {
 		lines = p.say(lines, "", state)
+	}
+	return lines
+}
+
+// conditions says what holds a run up, and what it goes on after.
+func (p *Progress) conditions(lines []string, as *kanister.ActionSet) []string {
+	for _, c := range []struct{ typ, words string }{{"Retried", "goes on"}, {"Paused", "paused"}, {"Retrying", "retrying"}} {
+		key := "condition/" + c.typ
+		found := Condition(as, c.typ)
+		switch {
+		case found == nil && p.said[key] != "" && c.typ == "Paused":
+			lines = append(lines, "resumed")
+			delete(p.said, key)
+		case found == nil:
+			delete(p.said, key)
+		default:
+			lines = p.say(lines, key, c.words+": "+strings.Join(strings.Fields(found.Message), " "))
+		}
 	}
 	return lines
 }
@@ -82,7 +104,32 @@ func (p *Progress) say(lines []string, key, text string) []string {
 	return append(lines, text)
 }
 
-func ended(s kanister.State) bool {
+// Outcome is how an ActionSet ended, in a word.
+func Outcome(as *kanister.ActionSet) string {
+	if Condition(as, "Cancelled") != nil {
+		return "cancelled"
+	}
+	if as.Status == nil {
+		return ""
+	}
+	return string(as.Status.State)
+}
+
+// Condition returns the condition of a type that is True, or nil.
+func Condition(as *kanister.ActionSet, typ string) *metav1.Condition {
+	if as.Status == nil {
+		return nil
+	}
+	for i := range as.Status.Conditions {
+		if c := &as.Status.Conditions[i]; c.Type == typ && c.Status == metav1.ConditionTrue {
+			return c
+		}
+	}
+	return nil
+}
+
+// Ended reports whether nothing follows the state by itself.
+func Ended(s kanister.State) bool {
 	switch s {
 	case kanister.StateComplete, kanister.StateFailed:
 		return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/internal/cli/app"
 )
 
@@ -33,6 +35,11 @@ type Waiter struct {
 	Clock      clock.PassiveClock
 	// Out takes a line for each change.
 	Out io.Writer
+	// Cancelled makes a cancel the good end, and any other a bad one.
+	Cancelled bool
+	// Retry is the token of a request for a retry: what the ActionSet says before
+	// the answer to it is of the time before.
+	Retry string
 }
 
 // ErrTimeout says that the time was over before the ActionSet had ended; the
@@ -146,19 +153,56 @@ func (f *following) deleted() error {
 
 // look prints what is new and returns the verdict of an ActionSet that ended.
 func (f *following) look(as *kanister.ActionSet) (bool, error) {
-	elapsed := f.waiter.Clock.Since(f.started)
-	for _, line := range f.progress.Lines(as) {
-		_, _ = fmt.Fprintf(f.waiter.Out, "%02d:%02d  %s\n", int(elapsed.Minutes()), int(elapsed.Seconds())%60, line)
+	if f.waiter.Retry != "" {
+		if granted, err := f.answered(as); !granted || err != nil {
+			return false, err
+		}
 	}
-	if as.Status == nil || !ended(as.Status.State) {
+	f.print(f.progress.Lines(as)...)
+	if as.Status == nil || !Ended(as.Status.State) {
 		return false, nil
 	}
-	if as.Status.State == kanister.StateComplete {
+	cancelled := Condition(as, "Cancelled") != nil
+	switch {
+	case f.waiter.Cancelled && cancelled:
 		return true, nil
+	case as.Status.State == kanister.StateComplete && !f.waiter.Cancelled:
+		return true, nil
+	case as.Status.State == kanister.StateComplete:
+		return false, &verdict{code: app.ExitError, message: "was complete before it could be cancelled"}
 	}
 	message := as.Status.Error.Message
 	if message == "" {
 		message = "no reason is recorded"
 	}
 	return false, &verdict{code: app.ExitFailed, message: "failed: " + message}
+}
+
+// answered reports whether the retry was granted; a refusal is a verdict.
+func (f *following) answered(as *kanister.ActionSet) (bool, error) {
+	if as.Status == nil {
+		return false, nil
+	}
+	for i := range as.Status.Conditions {
+		c := &as.Status.Conditions[i]
+		message, ours := strings.CutPrefix(c.Message, "token "+f.waiter.Retry+": ")
+		if c.Type != "Retried" || !ours {
+			continue
+		}
+		if c.Status == metav1.ConditionTrue {
+			return true, nil
+		}
+		return false, &verdict{code: app.ExitFailed, message: "cannot go on: " + message}
+	}
+	if token := as.Labels[salvor.LabelRetry]; token != f.waiter.Retry {
+		return false, &verdict{code: app.ExitError, message: "was asked again by somebody else, before this request was answered"}
+	}
+	return false, nil
+}
+
+func (f *following) print(lines ...string) {
+	elapsed := f.waiter.Clock.Since(f.started)
+	for _, line := range lines {
+		_, _ = fmt.Fprintf(f.waiter.Out, "%02d:%02d  %s\n", int(elapsed.Minutes()), int(elapsed.Seconds())%60, line)
+	}
 }
