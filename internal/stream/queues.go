@@ -258,7 +258,7 @@ func RunLoop(ctx context.Context, c jetstream.Consumer, handle func(context.Cont
 	for {
 		msg, err := messages.Next()
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the caller's own end
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("consume: %w", err)
