@@ -47,24 +47,24 @@ func TestAMemberAloneIsNotReady(t *testing.T) {
 	nodes := natstest.StartNodes(t, 3)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(nodes.Broker(0).Collector())
-	assert.Equal(t, 1.0, gauge(t, registry, "salvor_broker_ready"))
-	assert.Equal(t, 3.0, gauge(t, registry, "salvor_broker_members"))
+	assert.Equal(t, 1, gauge(t, registry, "salvor_broker_ready"))
+	assert.Equal(t, 3, gauge(t, registry, "salvor_broker_members"))
 	nodes.Stop(1)
 	nodes.Stop(2)
 	require.Eventually(t, func() bool { return nodes.Broker(0).Ready() != nil }, time.Minute, 50*time.Millisecond)
 	assert.Zero(t, gauge(t, registry, "salvor_broker_ready"))
 	nodes.Start(t, 2)
 	nodes.Ready(t, 0)
-	assert.Equal(t, 1.0, gauge(t, registry, "salvor_broker_ready"))
+	assert.Equal(t, 1, gauge(t, registry, "salvor_broker_ready"))
 }
 
-func gauge(t *testing.T, g prometheus.Gatherer, name string) float64 {
+func gauge(t *testing.T, g prometheus.Gatherer, name string) int {
 	t.Helper()
 	families, err := g.Gather()
 	require.NoError(t, err)
 	for _, family := range families {
 		if family.GetName() == name {
-			return family.GetMetric()[0].GetGauge().GetValue()
+			return int(family.GetMetric()[0].GetGauge().GetValue())
 		}
 	}
 	require.Fail(t, name+" is not there")
@@ -98,7 +98,7 @@ func TestCredentials(t *testing.T) {
 		auth, err := broker.ReadAuth(file(text))
 		require.NoError(t, err)
 		b, js := start(t, broker.Options{StoreDir: t.TempDir(), NoSync: true, Host: "127.0.0.1", Port: -1, Auth: auth})
-		defer b.Stop()
+		t.Cleanup(b.Stop)
 		_, err = js.AccountInfo(t.Context())
 		require.NoError(t, err, "the process itself is let in")
 		_, err = nats.Connect(b.URL())
@@ -134,8 +134,10 @@ func TestTheStoreOfAServerAloneIsNotEmptied(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	b, js := start(t, broker.Options{StoreDir: dir, NoSync: true})
-	member := broker.Options{StoreDir: dir, NoSync: true, Cluster: &broker.Cluster{Name: "c", Host: "127.0.0.1", Port: -1,
-		Routes: []*url.URL{{Scheme: "nats", Host: freeAddress(t)}, {Scheme: "nats", Host: freeAddress(t)}}}}
+	member := broker.Options{StoreDir: dir, NoSync: true, Cluster: &broker.Cluster{
+		Name: "c", Host: "127.0.0.1", Port: -1,
+		Routes: []*url.URL{{Scheme: "nats", Host: freeAddress(t)}, {Scheme: "nats", Host: freeAddress(t)}},
+	}}
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}})
 	require.NoError(t, err)
 	b.Stop()

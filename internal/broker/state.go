@@ -28,18 +28,6 @@ func (b *Broker) Ready() error {
 	return nil
 }
 
-// descriptions of what Collector tells.
-var (
-	descReady = prometheus.NewDesc("salvor_broker_ready", "1 when the embedded broker works: alone, or current in a cluster that has a leader.", nil, nil)
-	descMeta  = prometheus.NewDesc("salvor_broker_leader", "1 when this broker leads its cluster; 1 when it is alone.", nil, nil)
-	descPeers = prometheus.NewDesc("salvor_broker_members", "Members of the cluster that this broker knows, itself included.", nil, nil)
-	descDown  = prometheus.NewDesc("salvor_broker_members_offline", "Members of the cluster that are away, as the cluster's leader sees it; 0 on the others.", nil, nil)
-	descBytes = prometheus.NewDesc("salvor_broker_store_bytes", "Bytes of messages in this broker's store.", nil, nil)
-	descMsgs  = prometheus.NewDesc("salvor_broker_messages", "Messages in this broker's store.", nil, nil)
-	descConns = prometheus.NewDesc("salvor_broker_connections", "Clients that are connected to this broker.", nil, nil)
-	descErrs  = prometheus.NewDesc("salvor_broker_api_errors_total", "JetStream API requests that this broker refused.", nil, nil)
-)
-
 // Collector tells Prometheus of the server; nothing is asked between scrapes.
 func (b *Broker) Collector() prometheus.Collector { return collector{b} }
 
@@ -50,22 +38,24 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByC
 
 // Collect sends the values as they are now.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(desc *prometheus.Desc, value float64) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
+	send := func(kind prometheus.ValueType, name string, value float64, help string) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("salvor_broker_"+name, help, nil, nil), kind, value)
 	}
-	gauge(descReady, number(c.broker.Ready() == nil))
-	gauge(descConns, float64(c.broker.server.NumClients()))
-	info, err := c.broker.server.Jsz(nil)
+	gauge := func(name string, value float64, help string) { send(prometheus.GaugeValue, name, value, help) }
+	s := c.broker.server
+	gauge("ready", number(c.broker.Ready() == nil), "1 when the embedded broker works: alone, or current in a cluster that has a leader.")
+	gauge("connections", float64(s.NumClients()), "Clients that are connected to this broker.")
+	info, err := s.Jsz(nil)
 	if err != nil || info.Disabled {
 		return
 	}
-	members, offline := members(info.Meta)
-	gauge(descMeta, number(info.Meta == nil || info.Meta.Leader == c.broker.server.Name()))
-	gauge(descPeers, float64(members))
-	gauge(descDown, float64(offline))
-	gauge(descBytes, float64(info.Bytes))
-	gauge(descMsgs, float64(info.Messages))
-	ch <- prometheus.MustNewConstMetric(descErrs, prometheus.CounterValue, float64(info.API.Errors))
+	known, offline := members(info.Meta)
+	gauge("leader", number(info.Meta == nil || info.Meta.Leader == s.Name()), "1 when this broker leads its cluster; 1 when it is alone.")
+	gauge("members", float64(known), "Members of the cluster that this broker knows, itself included.")
+	gauge("members_offline", float64(offline), "Members of the cluster that are away, as the cluster's leader sees it; 0 on the others.")
+	gauge("store_bytes", float64(info.Bytes), "Bytes of messages in this broker's store.")
+	gauge("messages", float64(info.Messages), "Messages in this broker's store.")
+	send(prometheus.CounterValue, "api_errors_total", float64(info.API.Errors), "JetStream API requests that this broker refused.")
 }
 
 func members(meta *server.MetaClusterInfo) (all, offline int) {

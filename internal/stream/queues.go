@@ -252,7 +252,8 @@ func decodeInto(msg jetstream.Msg, typ string, into any) (traceparent string, er
 }
 
 // RunLoop consumes messages until ctx ends, calling handle for each; handle
-// acknowledges. It returns nil when ctx ends.
+// acknowledges. It returns nil when ctx ends, and an error when the messages end
+// before, as they do when the consumer or its stream is deleted.
 func RunLoop(ctx context.Context, c jetstream.Consumer, handle func(context.Context, jetstream.Msg)) error {
 	messages, err := c.Messages()
 	if err != nil {
@@ -265,7 +266,7 @@ func RunLoop(ctx context.Context, c jetstream.Consumer, handle func(context.Cont
 	defer stop()
 	for {
 		msg, err := messages.Next()
-		if ctx.Err() != nil || errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {

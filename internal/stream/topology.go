@@ -1,8 +1,6 @@
 package stream
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,8 +10,12 @@ import (
 
 // Settings of the streams. The zero value is not valid; use DefaultSettings.
 type Settings struct {
-	// Replicas of every stream: 1 for a single server, 3 or 5 for a cluster.
+	// Replicas of every stream: 1 for a single server, 3 or 5 for a cluster. 0
+	// leaves each stream that exists as it is, and gives new ones NewReplicas.
 	Replicas int
+	// NewReplicas are those of a stream that does not exist yet, when Replicas is
+	// 0. Default 1.
+	NewReplicas int
 	// EventsMaxAge is how long EVENTS keeps an event. Default 72 h.
 	EventsMaxAge time.Duration
 	// EventsMaxBytes bounds EVENTS; a full stream refuses, it never drops.
@@ -30,6 +32,7 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		Replicas:       1,
+		NewReplicas:    1,
 		EventsMaxAge:   72 * time.Hour,
 		EventsMaxBytes: 1 << 30,
 
@@ -45,50 +48,6 @@ const duplicates = 10 * time.Minute
 // deadLettersMaxBytes bounds DLQ; the oldest go first.
 const deadLettersMaxBytes = 256 << 20
 
-// Ensure creates the streams and buckets, or updates them to the settings.
-func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
-	for _, config := range s.streams() {
-		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
-			return fmt.Errorf("create or update stream %s with %d replicas: %w", config.Name, s.Replicas, err)
-		}
-	}
-	if _, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:         event.BucketLeases,
-		Description:    "claims on jobs, cancel marks, started marks",
-		History:        1,
-		Replicas:       s.Replicas,
-		LimitMarkerTTL: time.Minute,
-	}); err != nil {
-		return fmt.Errorf("create or update bucket %s: %w", event.BucketLeases, err)
-	}
-	if _, err := js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
-		Bucket:      event.BucketBlobs,
-		Description: "blueprints, parameters and outputs too large to travel inline, by digest",
-		Replicas:    s.Replicas,
-	}); err != nil {
-		return fmt.Errorf("create or update bucket %s: %w", event.BucketBlobs, err)
-	}
-	return readFromLeader(ctx, js, "OBJ_"+event.BucketBlobs)
-}
-
-// readFromLeader turns direct reads off. Any replica answers those, also one that
-// has not yet got what was just put, and a phase would fail for want of it.
-func readFromLeader(ctx context.Context, js jetstream.JetStream, name string) error {
-	s, err := js.Stream(ctx, name)
-	if err != nil {
-		return fmt.Errorf("open stream %s: %w", name, err)
-	}
-	config := s.CachedInfo().Config
-	if !config.AllowDirect {
-		return nil
-	}
-	config.AllowDirect = false
-	if _, err := js.UpdateStream(ctx, config); err != nil {
-		return fmt.Errorf("update stream %s: %w", name, err)
-	}
-	return nil
-}
-
 func (s Settings) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
@@ -100,7 +59,6 @@ func (s Settings) streams() []jetstream.StreamConfig {
 			MaxAge:      s.EventsMaxAge,
 			MaxBytes:    s.EventsMaxBytes,
 			MaxMsgSize:  s.MaxMsgSize,
-			Replicas:    s.Replicas,
 			Duplicates:  duplicates,
 			DenyDelete:  true,
 			DenyPurge:   true,
@@ -113,7 +71,6 @@ func (s Settings) streams() []jetstream.StreamConfig {
 			Discard:           jetstream.DiscardOld,
 			MaxMsgsPerSubject: 1,
 			MaxMsgSize:        s.MaxMsgSize,
-			Replicas:          s.Replicas,
 			Duplicates:        duplicates,
 		},
 		{
@@ -125,7 +82,6 @@ func (s Settings) streams() []jetstream.StreamConfig {
 			DiscardNewPerSubject: true,
 			MaxMsgsPerSubject:    1,
 			MaxMsgSize:           s.MaxMsgSize,
-			Replicas:             s.Replicas,
 			Duplicates:           duplicates,
 		},
 		{
@@ -135,7 +91,6 @@ func (s Settings) streams() []jetstream.StreamConfig {
 			Retention:   jetstream.WorkQueuePolicy,
 			Discard:     jetstream.DiscardNew,
 			MaxMsgSize:  s.MaxMsgSize,
-			Replicas:    s.Replicas,
 			Duplicates:  duplicates,
 		},
 		{
@@ -149,7 +104,6 @@ func (s Settings) streams() []jetstream.StreamConfig {
 			MaxMsgsPerSubject: 1,
 			AllowMsgTTL:       true,
 			AllowMsgSchedules: true,
-			Replicas:          s.Replicas,
 			Duplicates:        duplicates,
 		},
 		{
@@ -161,7 +115,6 @@ func (s Settings) streams() []jetstream.StreamConfig {
 			MaxAge:      s.DeadLettersMaxAge,
 			MaxBytes:    deadLettersMaxBytes,
 			MaxMsgSize:  s.MaxMsgSize,
-			Replicas:    s.Replicas,
 			Duplicates:  duplicates,
 		},
 	}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -24,7 +25,8 @@ func Command(a *app.App, roles []Constructor, version string, logging func(zerol
 		Short: "Run Salvor's server roles",
 		Long: `Run Salvor's server roles until SIGTERM or SIGINT. The default is everything in
 one process, with an embedded JetStream server on --data-dir. With --nats the
-roles can run in as many processes as needed, on a NATS cluster.
+roles can run in as many processes as needed, on a NATS cluster, or on one that
+processes with the role broker form.
 
 A second signal ends the process at once: nothing is lost, but it takes the next
 one a little longer to go on.`,
@@ -32,11 +34,19 @@ one a little longer to go on.`,
   salvor serve --data-dir /var/lib/salvor
 
   # One of many runners, on a NATS cluster of three
-  salvor serve --roles runner --nats nats://nats.salvor.svc:4222 --replicas 3`,
+  salvor serve --roles runner --nats nats://nats.salvor.svc:4222 --replicas 3
+
+  # One of three brokers that form a cluster
+  salvor serve --roles broker --data-dir /var/lib/salvor --nats-listen :4222 --nats-auth /etc/salvor/clients \
+    --broker-name b0 --broker-cluster-listen :6222 --broker-cluster-auth /etc/salvor/members \
+    --broker-routes nats://b0:6222,nats://b1:6222,nats://b2:6222`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if own := a.Getenv("POD_NAMESPACE"); own != "" && !cmd.Flags().Changed("namespace") {
 				o.Namespace = own
+			}
+			if o.Broker.Name == "" {
+				o.Broker.Name = hostName(a)
 			}
 			if err := o.Validate(); err != nil {
 				return err
@@ -60,4 +70,16 @@ one a little longer to go on.`,
 		return nil, fmt.Errorf("serve: %w", err)
 	}
 	return cmd, nil
+}
+
+// hostName is the pod's name, which a StatefulSet keeps over restarts.
+func hostName(a *app.App) string {
+	if name := a.Getenv("POD_NAME"); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "" // Validate says which flag to set
+	}
+	return name
 }

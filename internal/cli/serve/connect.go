@@ -10,13 +10,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/internal/broker"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
 const (
-	drainTimeout  = 5 * time.Second
+	drainTimeout  = time.Second
+	stopTimeout   = 3 * time.Second
 	ensureTimeout = 15 * time.Second
 	retryFirst    = 250 * time.Millisecond
 	retryMost     = 10 * time.Second
@@ -27,31 +29,37 @@ type link struct {
 	broker *broker.Broker
 	conn   *nats.Conn
 	closed chan struct{}
+	clock  clock.WithTicker
+	// sync is when the servers sync, once it is known.
+	sync syncing
 }
 
 // connect starts the broker where there is none, and connects.
 func (s *Server) connect(ctx context.Context) (*link, error) {
-	l := &link{closed: make(chan struct{})}
-	o := s.options
-	if o.NATS == "" {
-		host, port, err := hostPort(o.NATSListen)
+	l := &link{closed: make(chan struct{}), clock: s.clock}
+	var err error
+	if s.options.NATSAuth != "" {
+		if s.auth, err = broker.ReadAuth(s.options.NATSAuth); err != nil {
+			return nil, fmt.Errorf("--nats-auth: %w", err)
+		}
+	}
+	if s.options.Embedded() {
+		options, err := s.brokerOptions()
 		if err != nil {
 			return nil, err
 		}
-		if l.broker, err = broker.Start(ctx, broker.Options{StoreDir: o.DataDir, Host: host, Port: port, Log: s.log, NoSync: o.noSync}); err != nil {
+		if l.broker, err = broker.Start(ctx, options); err != nil {
 			return nil, fmt.Errorf("start the embedded broker: %w", err)
 		}
 	}
 	settings := s.natsOptions(l)
-	var err error
 	if l.broker != nil {
 		l.conn, err = l.broker.Connect(settings...)
 	} else {
-		l.conn, err = nats.Connect(o.NATS, settings...)
+		l.conn, err = nats.Connect(s.options.NATS, append(settings, s.auth.Client()...)...)
 	}
 	if err != nil {
-		l.stopBroker()
-		return nil, fmt.Errorf("connect to NATS: %w", err)
+		return nil, errors.Join(fmt.Errorf("connect to NATS: %w", err), l.stopBroker())
 	}
 	return l, nil
 }
@@ -74,6 +82,7 @@ func (s *Server) natsOptions(l *link) []nats.Option {
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
 			log.Info().Str("server", redact(c.ConnectedUrl())).Msg("connected to NATS again")
+			s.look() // the store may be another one
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			event := log.Warn().Err(err)
@@ -87,6 +96,9 @@ func (s *Server) natsOptions(l *link) []nats.Option {
 	if s.options.NATSCreds != "" {
 		options = append(options, nats.UserCredentials(s.options.NATSCreds))
 	}
+	if s.options.NATSCA != "" {
+		options = append(options, nats.RootCAs(s.options.NATSCA))
+	}
 	return options
 }
 
@@ -95,6 +107,9 @@ func (s *Server) natsOptions(l *link) []nats.Option {
 func (s *Server) ensure(ctx context.Context, js jetstream.JetStream) error {
 	settings := stream.DefaultSettings()
 	settings.Replicas = s.options.Replicas
+	if s.options.member() {
+		settings.NewReplicas = min(3, len(s.options.Broker.Routes))
+	}
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		attempt, cancel := context.WithTimeout(ctx, ensureTimeout)
 		err := stream.Ensure(attempt, js, settings)
@@ -105,15 +120,23 @@ func (s *Server) ensure(ctx context.Context, js jetstream.JetStream) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // the process is asked to end
 		}
-		s.setPhase("waiting for the streams: " + err.Error())
-		s.log.Warn().Err(err).Dur("retryIn", wait).Msg("the streams are not in place yet")
-		timer := s.clock.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err() // the process is asked to end
-		case <-timer.C():
+		if err := s.again(ctx, wait, err); err != nil {
+			return err
 		}
+	}
+}
+
+// again says what is wrong and waits; it returns an error when ctx ends.
+func (s *Server) again(ctx context.Context, wait time.Duration, err error) error {
+	s.setPhase("waiting for the streams: " + err.Error())
+	s.log.Warn().Err(err).Dur("retryIn", wait).Msg("the streams are not in place yet")
+	timer := s.clock.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err() // the process is asked to end
+	case <-timer.C():
+		return nil
 	}
 }
 
@@ -129,13 +152,27 @@ func (l *link) close() error {
 		err = fmt.Errorf("drain the connection to NATS: %w", err)
 	}
 	<-l.closed // the client closes itself after drainTimeout at the latest
-	l.stopBroker()
-	return err
+	return errors.Join(err, l.stopBroker())
 }
 
-func (l *link) stopBroker() {
-	if l.broker != nil {
+// stopBroker leaves a broker behind that does not end: what it acknowledged is on
+// the disk already.
+func (l *link) stopBroker() error {
+	if l.broker == nil {
+		return nil
+	}
+	stopped := make(chan struct{})
+	go func() { // ends with the broker, or with the process
+		defer close(stopped)
 		l.broker.Stop()
+	}()
+	timer := l.clock.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-stopped:
+		return nil
+	case <-timer.C():
+		return fmt.Errorf("the broker did not stop within %s and was left behind", stopTimeout)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -13,20 +12,30 @@ import (
 
 // Options of the process. Those of the roles are the roles' own.
 type Options struct {
-	// Roles to run. Default: all.
+	// Roles to run. Default: all but the broker, which is implied when NATS is
+	// empty.
 	Roles []string
 	// NATS is the URL of NATS servers, comma-separated; empty runs an embedded
 	// broker.
 	NATS string
 	// NATSCreds is a file with credentials for NATS.
 	NATSCreds string
+	// NATSAuth is a file with the user:password or the token that clients show: to
+	// NATS, or to the embedded broker.
+	NATSAuth string
+	// NATSCA is a file with the authority of the certificates of NATS.
+	NATSCA string
 	// DataDir is where the embedded broker keeps its store. Default
 	// /var/lib/salvor.
 	DataDir string
 	// NATSListen is where the embedded broker serves other processes, as
 	// host:port; empty serves this process only.
 	NATSListen string
-	// Replicas of every stream. Default 1; more needs a NATS cluster.
+	// Broker makes the embedded broker a member of a cluster.
+	Broker Broker
+	// Replicas of every stream; more than 1 needs a NATS cluster. The default 0
+	// leaves the streams as they are; new ones get 1, in a cluster of embedded
+	// brokers 3.
 	Replicas int
 	// Namespace is Salvor's own. Default $POD_NAMESPACE, else salvor.
 	Namespace string
@@ -39,7 +48,8 @@ type Options struct {
 	// QPS and Burst bound requests to the API server. Default 200 and 400.
 	QPS   float32
 	Burst int
-	// Grace is how long the roles have to end. Default 10 s.
+	// Grace is how long the roles have to end. Default 7 s: with the connection and
+	// the broker, which come after them, the process ends within 10 s.
 	Grace time.Duration
 
 	// noSync leaves syncing to the operating system, in tests.
@@ -49,20 +59,23 @@ type Options struct {
 // DefaultOptions returns the defaults. roles are the names of all roles.
 func DefaultOptions(roles []string) Options {
 	return Options{
-		Roles: roles, DataDir: "/var/lib/salvor", Replicas: 1, Namespace: "salvor",
+		Roles: roles, DataDir: "/var/lib/salvor", Broker: Broker{Cluster: "salvor"}, Namespace: "salvor",
 		LogLevel: zerolog.LevelInfoValue, LogFormat: "json", ProbeListen: ":8081",
-		QPS: 200, Burst: 400, Grace: 10 * time.Second,
+		QPS: 200, Burst: 400, Grace: 7 * time.Second,
 	}
 }
 
 // BindFlags defines the flags.
 func (o *Options) BindFlags(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&o.Roles, "roles", o.Roles, "roles to run in this process")
+	fs.StringSliceVar(&o.Roles, "roles", o.Roles, "roles to run in this process: those of the default, and broker, which is implied without --nats")
 	fs.StringVar(&o.NATS, "nats", o.NATS, "URLs of NATS servers with JetStream, comma-separated (default: an embedded broker)")
 	fs.StringVar(&o.NATSCreds, "nats-creds", o.NATSCreds, "file with the credentials for --nats")
+	fs.StringVar(&o.NATSAuth, "nats-auth", o.NATSAuth, "file with the user:password, or token, that clients show to --nats or to the embedded broker")
+	fs.StringVar(&o.NATSCA, "nats-ca", o.NATSCA, "authority of the certificates of --nats (PEM)")
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "directory of the embedded broker's store; every acknowledged message is synced to it")
 	fs.StringVar(&o.NATSListen, "nats-listen", o.NATSListen, "host:port on which the embedded broker serves other processes (default: this process only)")
-	fs.IntVar(&o.Replicas, "replicas", o.Replicas, "replicas of every stream; more than 1 needs --nats and as many servers")
+	o.Broker.bindFlags(fs)
+	fs.IntVar(&o.Replicas, "replicas", o.Replicas, "replicas of every stream, which are changed to it; more than 1 needs as many servers (default: as they are; new ones 1, in a cluster of embedded brokers 3)")
 	fs.StringVarP(&o.Namespace, "namespace", "n", o.Namespace, "Salvor's own namespace, in which the library of blueprints is too; $POD_NAMESPACE goes before the default")
 	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "trace, debug, info, warn or error")
 	fs.StringVar(&o.LogFormat, "log-format", o.LogFormat, "json, or console for people")
@@ -74,21 +87,11 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 
 // Validate checks the options against each other.
 func (o *Options) Validate() error {
-	if o.NATS == "" {
-		if o.DataDir == "" {
-			return fmt.Errorf("--data-dir is required unless --nats is given")
-		}
-		if o.Replicas != 1 {
-			return fmt.Errorf("--replicas %d needs a NATS cluster: the embedded broker is one server; give --nats", o.Replicas)
-		}
-		if o.NATSCreds != "" {
-			return fmt.Errorf("--nats-creds is for --nats; the embedded broker takes none")
-		}
-	} else if o.NATSListen != "" {
-		return fmt.Errorf("--nats and --nats-listen exclude each other: the latter is the embedded broker's")
+	if o.Replicas < 0 || o.Replicas > 5 {
+		return fmt.Errorf("--replicas %d is not between 1 and 5, or 0 for as they are", o.Replicas)
 	}
-	if o.Replicas < 1 || o.Replicas > 5 {
-		return fmt.Errorf("--replicas %d is not between 1 and 5", o.Replicas)
+	if err := o.validateBroker(); err != nil {
+		return err
 	}
 	if _, _, err := hostPort(o.NATSListen); err != nil {
 		return fmt.Errorf("--nats-listen: %w", err)
@@ -128,17 +131,4 @@ func hostPort(text string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("%q is not host:port: the port is not a number up to 65535", text)
 	}
 	return host, port, nil
-}
-
-// Durability says in words what an acknowledged event survives.
-func (o *Options) Durability() string {
-	if o.NATS == "" {
-		return "one copy, synced to " + o.DataDir + " before it is acknowledged: survives the loss of the process and of power, not of the disk"
-	}
-	copies := "one copy"
-	if o.Replicas > 1 {
-		copies = strconv.Itoa(o.Replicas) + " copies"
-	}
-	return copies + " on " + strings.TrimSpace(redact(o.NATS)) +
-		"; whether each is synced before it is acknowledged is the servers' setting: it should be sync_interval: always"
 }

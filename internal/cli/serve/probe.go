@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -22,7 +21,7 @@ type probes struct {
 }
 
 // listen opens the port, so that a port in use is an error at the start.
-func listen(ctx context.Context, address string, registry *prometheus.Registry, ready func() []state) (*probes, error) {
+func listen(ctx context.Context, address string, metrics *registries, ready func() []state) (*probes, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -37,7 +36,9 @@ func listen(ctx context.Context, address string, registry *prometheus.Registry, 
 		w.WriteHeader(code)
 		_, _ = w.Write([]byte(text)) // the kubelet went away
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		promhttp.HandlerFor(metrics.all(), promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	})
 	return &probes{
 		listener: listener,
 		server:   &http.Server{Handler: mux, ReadHeaderTimeout: probeTimeout, IdleTimeout: time.Minute},

@@ -57,12 +57,13 @@ type Constructor struct {
 }
 
 // pick returns the constructors that --roles names, in the order in which they
-// are known, which is that of the flow.
+// are known, which is that of the flow. The broker is none of them.
 func pick(known []Constructor, names []string) ([]Constructor, error) {
-	all := make([]string, len(known))
+	all := make([]string, 0, len(known)+1)
 	for i := range known {
-		all[i] = known[i].Name
+		all = append(all, known[i].Name)
 	}
+	all = append(all, roleBroker)
 	if len(names) == 0 {
 		return nil, fmt.Errorf("--roles: name at least one of %s", strings.Join(all, ", "))
 	}

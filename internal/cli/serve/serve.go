@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 
+	"github.com/salvor-io/salvor/internal/broker"
 	"github.com/salvor-io/salvor/internal/kube"
 )
 
@@ -29,9 +29,15 @@ type Server struct {
 	log     zerolog.Logger
 	version string
 
+	// looks asks for a look at the streams.
+	looks   chan struct{}
+	metrics *registries
+	auth    broker.Auth
+
 	mu      sync.Mutex
 	phase   string // what the start is at; empty once the roles run
 	conn    *nats.Conn
+	broker  *broker.Broker // nil unless it is to be ready on its own account
 	running []named
 }
 
@@ -74,7 +80,7 @@ func New(c Config) (*Server, error) {
 	}
 	return &Server{
 		options: c.Options, roles: roles, clients: c.Clients, clock: c.Clock, log: c.Log, version: c.Version,
-		phase: "not started",
+		looks: make(chan struct{}, 1), metrics: &registries{process: prometheus.NewRegistry()}, phase: "not started",
 	}, nil
 }
 
@@ -89,9 +95,8 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil //nolint:nilerr // ended before it began: that is no error
 	}
 	s.announce()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	probes, err := listen(ctx, s.options.ProbeListen, registry, s.states)
+	s.metrics.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	probes, err := listen(ctx, s.options.ProbeListen, s.metrics, s.states)
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(probes.serve)
 	group.Go(func() error {
 		defer func() { _ = probes.server.Close() }() // its own goroutine ends with it
-		if err := s.work(inner, registry); err != nil {
+		if err := s.work(inner); err != nil {
 			return err
 		}
 		return errEnded
@@ -114,20 +119,25 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) announce() {
-	broker, sync := "embedded", "always"
-	if s.options.NATS != "" {
-		broker, sync = redact(s.options.NATS), "as the servers are set"
+	servers := "embedded"
+	switch {
+	case s.options.member():
+		servers = "embedded, " + s.options.Broker.Name + " of the cluster " + s.options.Broker.Cluster
+	case !s.options.Embedded():
+		servers = redact(s.options.NATS)
 	}
 	s.log.Info().Str("version", s.version).Strs("roles", s.options.Roles).Str("namespace", s.options.Namespace).
-		Str("broker", broker).Int("replicas", s.options.Replicas).Str("sync", sync).
-		Str("durability", s.options.Durability()).Msg("salvor starts")
+		Str("broker", servers).Int("replicas", s.options.Replicas).Msg("salvor starts")
+	for _, text := range s.options.open() {
+		s.log.Warn().Msg(text)
+	}
 }
 
 // work is the way up, the roles, and the way down. It returns nil when ctx has
 // ended and all went well.
-func (s *Server) work(ctx context.Context, registry prometheus.Registerer) error {
+func (s *Server) work(ctx context.Context) error {
 	var err error
-	deps := Deps{Clock: s.clock, Metrics: registry, Log: s.log}
+	deps := Deps{Clock: s.clock, Log: s.log}
 	if deps.Clients, err = s.cluster(); err != nil {
 		return err
 	}
@@ -136,26 +146,56 @@ func (s *Server) work(ctx context.Context, registry prometheus.Registerer) error
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.conn = l.conn
-	s.mu.Unlock()
 	defer func() {
 		s.log.Info().Msg("closing the connection and the broker")
 		if err := l.close(); err != nil {
 			s.log.Warn().Err(err).Msg("what was published last may not have arrived; it is done again after the next start")
 		}
 	}()
+	if err := s.linked(l); err != nil {
+		return err
+	}
 	if deps.JS, err = jetstream.New(l.conn); err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	s.setPhase("creating the streams")
-	if err := s.ensure(ctx, deps.JS); err != nil {
-		return ended(ctx, err)
+	if s.options.brokerOnly() {
+		s.setPhase("")
+		return s.watch(ctx, l, deps.JS, nil)
 	}
-	if err := s.build(ctx, deps); err != nil {
-		return ended(ctx, err)
+	for {
+		err := s.generation(ctx, l, deps)
+		var loss *lostError
+		if ctx.Err() != nil || !errors.As(err, &loss) {
+			return ended(ctx, err)
+		}
+		s.setPhase("the store was lost")
+		s.log.Error().Strs("streams", loss.streams).
+			Msg("the store was lost: the roles start again on new streams, and runs that have not ended are made anew from their ActionSets")
 	}
-	return s.runRoles(ctx)
+}
+
+// linked makes use of the connection.
+func (s *Server) linked(l *link) error {
+	s.mu.Lock()
+	s.conn = l.conn
+	if l.broker != nil && (s.options.member() || slices.Contains(s.options.Roles, roleBroker)) {
+		s.broker = l.broker
+	}
+	s.mu.Unlock()
+	if err := s.listenForAdvisories(l.conn); err != nil {
+		return err
+	}
+	if l.broker == nil {
+		return nil
+	}
+	s.metrics.process.MustRegister(l.broker.Collector())
+	if err := answer(l.conn, l.broker); err != nil {
+		return err
+	}
+	if !s.options.member() { // members are asked like any servers
+		l.sync = syncing{known: true, always: l.broker.Synced(), interval: natsSync}
+	}
+	return nil
 }
 
 // ended turns the consequence of ctx's end into no error.
@@ -175,69 +215,6 @@ func (s *Server) cluster() (*kube.Clients, error) {
 	return nil, nil //nolint:nilnil // nobody needs it
 }
 
-func (s *Server) build(ctx context.Context, deps Deps) error {
-	s.setPhase("starting the roles")
-	for _, constructor := range s.roles {
-		role, err := constructor.New(ctx, deps)
-		if err != nil {
-			return fmt.Errorf("start the %s: %w", constructor.Name, err)
-		}
-		s.mu.Lock()
-		s.running = append(s.running, named{name: constructor.Name, role: role})
-		s.mu.Unlock()
-	}
-	s.setPhase("")
-	return nil
-}
-
-// runRoles runs the roles until ctx ends or one of them does.
-func (s *Server) runRoles(ctx context.Context) error {
-	group, inner := errgroup.WithContext(ctx)
-	left := newRoll(s.running)
-	for _, r := range s.running {
-		group.Go(func() error {
-			defer left.strike(r.name)
-			return s.runRole(inner, r)
-		})
-	}
-	done := make(chan error, 1)
-	go func() { done <- group.Wait() }() // ends with the roles, or with the process
-	select {
-	case err := <-done:
-		return err
-	case <-inner.Done():
-	}
-	s.setPhase("ending")
-	s.log.Info().Dur("grace", s.options.Grace).Msg("ending the roles")
-	timer := s.clock.NewTimer(s.options.Grace)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-timer.C():
-		return fmt.Errorf("the %s did not end within %s and was left behind", strings.Join(left.names(), ", "), s.options.Grace)
-	}
-}
-
-// runRole runs one role; a panic in it becomes its error.
-func (s *Server) runRole(ctx context.Context, r named) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error().Str("role", r.name).Bytes("stack", debug.Stack()).Msgf("panic: %v", p)
-			err = fmt.Errorf("the %s panicked: %v", r.name, p)
-		}
-	}()
-	err = r.role.Run(ctx)
-	switch {
-	case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
-		return nil
-	case err == nil:
-		return fmt.Errorf("the %s ended by itself", r.name)
-	default:
-		return fmt.Errorf("the %s ended: %w", r.name, err)
-	}
-}
-
 func (s *Server) setPhase(phase string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,6 +232,9 @@ func (s *Server) states() []state {
 	if s.conn != nil {
 		states = append(states, state{"nats", connected(s.conn)})
 	}
+	if s.broker != nil {
+		states = append(states, state{roleBroker, s.broker.Ready()})
+	}
 	for _, r := range s.running {
 		states = append(states, state{r.name, r.role.Ready()})
 	}
@@ -266,30 +246,4 @@ func connected(c *nats.Conn) error {
 		return nil
 	}
 	return errors.New(strings.ToLower(c.Status().String()))
-}
-
-// roll is who still runs.
-type roll struct {
-	mu   sync.Mutex
-	list []string
-}
-
-func newRoll(running []named) *roll {
-	r := &roll{}
-	for _, n := range running {
-		r.list = append(r.list, n.name)
-	}
-	return r
-}
-
-func (r *roll) strike(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = slices.DeleteFunc(r.list, func(n string) bool { return n == name })
-}
-
-func (r *roll) names() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.list)
 }
