@@ -56,7 +56,7 @@ func TestPhasesDeferAndActions(t *testing.T) {
 	startDispatcher(t, dispatcher.Deps{JS: s.js}, options())
 	r := startRunner(t, s.js, &runner{script: func(j event.Job) *event.Report {
 		if j.PhaseName == "boom" {
-			return failed("exit code 3")
+			return failed()
 		}
 		return nil
 	}})
