@@ -1,10 +1,10 @@
 // Package dispatcher owns the state of runs: it takes each run from pending to its
-// end. It follows RUNS, reads REPORTS, writes RUNS under compare-and-set, and
-// tells the world by JOBS, LEASES and EVENTS.
+// end. It follows RUNS, reads REPORTS and the timers that fired, writes RUNS under
+// compare-and-set, and tells the world by JOBS, LEASES, TIMERS and EVENTS.
 //
 //	RUNS ──follow──► turns (fair) ──slot──► plan ─┐
-//	                                              ├─► worker: decide → RUNS → JOBS, LEASES, EVENTS → ack
-//	REPORTS ───────────────consume────────────────┘
+//	REPORTS ───────────────consume────────────────┼─► worker: decide → RUNS → JOBS, LEASES, TIMERS, EVENTS → ack
+//	TIMERS ────────────────fired──────────────────┘
 //
 //	decide/     what a run becomes: pure
 //	fair/       whose turn it is: pure
@@ -12,6 +12,7 @@
 //	turns.go    actions that wait and slots in use
 //	start.go    an action that has its turn is planned and started
 //	reports.go  reports in
+//	timers.go   timers that fired
 //	worker.go   all that concerns one run happens in one goroutine, in order
 //	apply.go    decide, write, tell
 //	repeat.go   what may have been lost is told again
@@ -29,8 +30,29 @@
 //
 // An action waits while it is pending and is planned when it has its turn, so one
 // write takes it from pending to its first phase, and its parameters are those of
-// the moment it starts. It keeps its slot to its end. A one-phase run costs six
-// messages: create, start, job, report, end, event.
+// the moment it starts. It keeps its slot while its phases follow each other. When
+// none of them runs, because one waits to be tried again or because of a pause, it
+// gives the slot back, and waits for a turn again when it may go on. A one-phase run
+// without a policy costs six messages: create, start, job, report, end, event.
+//
+// # Time
+//
+// A run has at most one timer, a schedule of the server (docs/adr/0004-one-timer.md).
+// When it fires the worker applies a Wake. So does everybody who takes up a run, and
+// the recheck, so a lost timer costs at most RecheckInterval.
+//
+// # A run that ended and goes on
+//
+// Workers keep records of runs under way only. A request to retry reads the run,
+// and the record is kept again once the run is under way. The sweep removes a record
+// at the revision at which it was seen, so it cannot take one that has just been
+// asked to go on.
+//
+// # What cannot be read
+//
+// A report that cannot be read, or whose run cannot be, is never dropped: another
+// version of the program may know it. It is delivered again, and becomes a dead
+// letter in the end.
 //
 // # Repeating a job
 //

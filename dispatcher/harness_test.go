@@ -199,8 +199,8 @@ func (r *runner) executed() map[string]int {
 	return maps.Clone(r.count)
 }
 
-func failed(message string) *event.Report {
-	return &event.Report{Kind: event.ReportFailed, Failure: &event.Failure{Reason: event.ReasonPodFailed, Message: message}}
+func failed() *event.Report {
+	return &event.Report{Kind: event.ReportFailed, Failure: &event.Failure{Reason: event.ReasonPodFailed, Message: "exit code 3"}}
 }
 
 // instance is a running dispatcher.

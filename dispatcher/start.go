@@ -142,7 +142,7 @@ func (w *worker) startWith(ctx context.Context, rec *record, s slot, inputs ...d
 		w.again(ctx, "start", err, func(ctx context.Context) { w.startWith(ctx, rec, s, inputs...) })
 		return
 	}
-	if changed && first {
+	if changed && first && rec.run.Retry == nil {
 		w.metrics.start.Observe(w.clock.Since(rec.run.CreatedAt).Seconds())
 	}
 	delete(rec.plans, s.action)

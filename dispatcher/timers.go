@@ -97,7 +97,7 @@ func (w *worker) rearm(ctx context.Context, rec *record) time.Duration {
 		}
 		if !rec.timer.Equal(timer.At) {
 			if err := w.settleOne(ctx, rec, effect); err != nil {
-				w.logRun(&rec.run).Error().Err(err).Msg("the next timer could not be set; the run is looked at at the next recheck")
+				w.logRun(&rec.run).Error().Err(err).Msg("the next timer could not be set; the run is looked at by the next recheck")
 			}
 		}
 	}

@@ -26,7 +26,7 @@ type story struct {
 
 func newStory(t *testing.T, actions ...string) *story {
 	t.Helper()
-	run := event.Run{Version: event.RunVersion, UID: "u1", Namespace: "ns", Name: "as", State: event.StatePending, CreatedAt: t0}
+	run := event.Run{Version: event.RunVersion, UID: "u1", Namespace: "ns", Name: "as", State: event.StatePending, CreatedAt: t0, UpdatedAt: t0}
 	for _, name := range actions {
 		run.Actions = append(run.Actions, event.Action{Spec: kanister.ActionSpec{Name: name}, State: event.StatePending})
 	}

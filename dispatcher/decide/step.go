@@ -119,7 +119,7 @@ func startedBefore(action *event.Action) bool {
 	for i := range action.Recovered.Phases {
 		switch action.Recovered.Phases[i].State {
 		case "", kanister.StatePending:
-		default:
+		case kanister.StateRunning, kanister.StateComplete, kanister.StateFailed:
 			return true
 		}
 	}

@@ -124,8 +124,9 @@ func delay(p *event.Policy, n int, key string) time.Duration {
 	const shares = 1000
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(key)) // never fails
-	share := time.Duration(800 + h.Sum32()%(400+1))
-	return d/shares*share + d%shares*share/shares
+	share := int64(800 + h.Sum32()%(400+1))
+	whole := d.Nanoseconds()
+	return time.Duration(whole/shares*share + whole%shares*share/shares)
 }
 
 // remember keeps how an attempt that is made again ended.
