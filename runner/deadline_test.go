@@ -49,13 +49,16 @@ func TestAttemptIsStoppedAtItsDeadline(t *testing.T) {
 // What waits inside a function ends with the context, and says where it stood.
 func TestFunctionThatSaysWhereItStood(t *testing.T) {
 	b := newBench(t, nil)
-	b.limited(event.KindCore, time.Now().Add(50*time.Millisecond))
+	clock := clocktesting.NewFakeClock(time.Unix(1000, 0))
+	b.limited(event.KindCore, clock.Now().Add(time.Minute))
 	scale := newCall(func(ctx context.Context, _ *function.Call) (map[string]any, error) {
 		<-ctx.Done()
 		return nil, fmt.Errorf("Deployment shop/db has 1 of 3 replicas: %w", context.Cause(ctx))
 	})
-	b.start("r1", function.Registry{"KubeTask": scale.factory}, nil)
+	b.start("r1", function.Registry{"KubeTask": scale.factory}, func(d *Deps, o *Options) { d.Clock, o.ClaimTTL = clock, time.Hour })
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	within(t, scale.began, "the call")
+	clock.Step(time.Minute)
 	r := b.report()
 	assert.Equal(t, event.ReasonTimeout, r.Failure.Reason)
 	assert.Contains(t, r.Failure.Message, "1 of 3 replicas: the attempt was stopped at")
@@ -92,13 +95,16 @@ func TestJobAfterItsDeadline(t *testing.T) {
 
 func TestWorkThatIsDoneAtTheDeadlineCounts(t *testing.T) {
 	b := newBench(t, nil)
-	b.limited(event.KindCore, time.Now().Add(20*time.Millisecond))
+	clock := clocktesting.NewFakeClock(time.Unix(1000, 0))
+	b.limited(event.KindCore, clock.Now().Add(time.Minute))
 	task := newCall(func(ctx context.Context, _ *function.Call) (map[string]any, error) {
 		<-ctx.Done()
 		return map[string]any{"k": "v"}, nil
 	})
-	b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	b.start("r1", function.Registry{"KubeTask": task.factory}, func(d *Deps, o *Options) { d.Clock, o.ClaimTTL = clock, time.Hour })
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	within(t, task.began, "the call")
+	clock.Step(time.Minute)
 	assert.Equal(t, event.ReportSucceeded, b.report().Kind)
 }
 

@@ -28,10 +28,28 @@
 //
 // A report that cannot be stored is tried again for as long as the claim is held.
 //
+// A pod is made once for an attempt, ever: its UID is marked in the bucket of the
+// claims, and a runner that finds the mark and no pod reports that it was lost. What
+// remains is the moment between making the pod and marking it: a runner that dies
+// there, and a pod that is deleted before the next one looks, is made again. Before
+// a later attempt the pods of the earlier ones are gone.
+//
+// # Poison
+//
+// A job that crashes its process would crash each that takes it up. So a claim
+// that follows one which nobody released counts a loss (poison.go): either it ran
+// out, which the bucket shows for a minute, or it bears the name of an earlier
+// process of this runner. A hand-over releases, a runner that was cut off or frozen
+// excuses itself when it comes back, so neither counts. Whatever else ran in a
+// process that crashed is counted with the guilty one; therefore a job that is one
+// loss from the limit runs as the only such suspect of its runner for half a
+// minute, and one that stands this is trusted with one loss more, once. At the limit
+// a dead letter is stored, then the phase fails.
+//
 // # Ends of a call
 //
-// The context of a function ends with one of three causes. Cancelled: the pods
-// are deleted, seen to be gone, and that is reported. Lost claim: nothing is
+// The context of a function ends with one of four causes. Cancelled, or the phase's
+// deadline: the pods are deleted, seen to be gone, and that is reported. Lost claim: nothing is
 // touched. Shutdown: pods are left running, claims are released and jobs given
 // back, so that another runner adopts at once; only functions that may run once
 // get a few seconds to come to an end, because nobody can go on with them.

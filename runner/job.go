@@ -60,6 +60,8 @@ type task struct {
 	active *activeCall
 	// timedOut is the cause of the end at the deadline, if there is one.
 	timedOut *function.Error
+	// crashes are the runners that were lost on it; nil if none was.
+	crashes *stream.Crashes
 	// marked: there is, or may be, a mark of a pod.
 	marked bool
 }
@@ -164,13 +166,13 @@ func (t *task) work(held context.Context) outcome {
 	}
 	defer t.watchDeadline(call, stop, run)()
 	if call.Err() == nil { // else nothing is started
-		crashes, v, end, err := t.trial(call)
+		v, end, err := t.trial(call)
 		defer end()
 		switch {
 		case err != nil && context.Cause(call) == nil:
 			return t.leave()
 		case v == verdictPoison:
-			return t.park(held, crashes)
+			return t.park(held)
 		case v == verdictWait:
 			return outcomeSuspect
 		}

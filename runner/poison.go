@@ -38,32 +38,32 @@ const (
 
 // trial counts the loss that the claim followed, if it did, and decides. end must
 // be called when the job has ended.
-func (t *task) trial(held context.Context) (crashes *stream.Crashes, v verdict, end func(), err error) {
+func (t *task) trial(held context.Context) (v verdict, end func(), err error) {
 	none, limit := func() {}, t.runner.options.PoisonAfter
 	_, lost := t.claim.lease.Loss()
 	// A job that was never delivered before has nothing to its account; asking
 	// would cost each job a request.
 	if limit == 0 || !lost && t.deliveries() <= 1 {
-		return nil, verdictRun, none, nil
+		return verdictRun, none, nil
 	}
-	if crashes, err = t.countLoss(held); err != nil {
-		return nil, verdictRun, none, err
+	if t.crashes, err = t.countLoss(held); err != nil {
+		return verdictRun, none, err
 	}
-	n := crashes.Count()
+	n := t.crashes.Count()
 	if n > 0 {
 		t.log.Warn().Int("lost", n).Int("limit", limit).Msg("runners were lost while they worked on this job")
 	}
 	switch {
 	case n >= limit:
-		return crashes, verdictPoison, none, nil
+		return verdictPoison, none, nil
 	case n == 0 || n < limit-1:
-		return crashes, verdictRun, none, nil
+		return verdictRun, none, nil
 	}
 	select {
 	case t.runner.suspect <- struct{}{}:
-		return crashes, verdictRun, t.watchTrial(held), nil
+		return verdictRun, t.watchTrial(held), nil
 	default:
-		return crashes, verdictWait, none, nil
+		return verdictWait, none, nil
 	}
 }
 
@@ -131,7 +131,8 @@ func (t *task) excuse(ctx context.Context) {
 }
 
 // park sets the job aside: a dead letter, then the end of the phase.
-func (t *task) park(held context.Context, crashes *stream.Crashes) outcome {
+func (t *task) park(held context.Context) outcome {
+	crashes := t.crashes
 	what := fmt.Sprintf("%d runners were lost while they worked on this phase (%s)", crashes.Count(), losses(crashes.Lost))
 	letter := &event.DeadLetter{
 		Key: t.job.Key, ActionSet: t.job.ActionSet, PhaseName: t.job.PhaseName, Func: t.job.Func,

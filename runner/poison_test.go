@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/salvor-io/salvor/api/event"

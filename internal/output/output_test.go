@@ -17,6 +17,9 @@ func parse(text string, size int) (values map[string]any, lines []string, err er
 	for b := []byte(text); len(b) > 0; {
 		n := min(size, len(b))
 		_, _ = p.Write(b[:n])
+		if p.Held() > max(output.MaxLine, output.MaxValue) || len(p.Tail()) > output.TailLines {
+			panic("it keeps more than it says")
+		}
 		b = b[n:]
 	}
 	values, err = p.Finish()
@@ -144,22 +147,32 @@ func TestFormatChecksTheKey(t *testing.T) {
 	}
 }
 
-func FuzzParser(f *testing.F) {
-	f.Add("a\n"+marker("k", "v")+"b", 3)
-	f.Add(output.Marker+`{"value":1}`, 5)
-	f.Add("x"+marker("k", "a\u2028<\x00"), 1)
-	f.Add(strings.Repeat("#", 40)+output.Marker, 18)
-	f.Fuzz(func(t *testing.T, text string, size int) {
+// Whatever a program writes, and however it is cut into pieces: the parser does not
+// panic, keeps no more than it says, and finds the same.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"a\n" + marker("k", "v") + "b", output.Marker + `{"value":1}`, "x" + marker("k", "a\u2028<\x00"),
+		strings.Repeat("#", 40) + output.Marker, marker("k", "1") + marker("k", "2"), output.Marker + "\r\n\r\n" + output.Marker + "null",
+		output.Marker + `{"key":"k","value":"` + strings.Repeat("v", 300), "\xff\xfe" + output.Marker + `{"key":"\ud800"}`, "###Phase-out\nput###: {}",
+		output.Marker + output.Marker, output.Marker + `{"key":"k","value":"v"}` + output.Marker + "{}",
+	} {
+		f.Add(seed, 3, 1)
+		f.Add(seed, 18, 4000)
+	}
+	f.Fuzz(func(t *testing.T, text string, size, times int) {
 		size = max(size, 1)
-		// How the text is cut into pieces changes nothing.
+		if times > 1 && times*len(text) < 1<<18 { // long lines, which the fuzzer would not come to by itself
+			text, size = strings.Repeat(text, times), max(size, len(text)/7)
+		}
 		values, lines, err := parse(text, size)
 		whole, wholeLines, wholeErr := parse(text, len(text)+1)
-		require.Equal(t, wholeErr == nil, err == nil)
+		require.Equal(t, fmt.Sprint(wholeErr), fmt.Sprint(err))
 		require.Equal(t, whole, values)
 		require.Equal(t, wholeLines, lines)
 		for _, l := range lines {
 			require.NotContains(t, l, output.Marker)
 			require.NotContains(t, l, "\n")
+			require.LessOrEqual(t, len(l), output.MaxLine)
 		}
 	})
 }

@@ -91,8 +91,10 @@ func TestAdoption(t *testing.T) {
 	}{
 		"running":  {nothing, ok, ""},
 		"finished": {ok, nothing, ""},
-		"failed": {func(b *bench, call *function.Call) { b.exit(call, 3, "no such table\n") }, nothing,
-			"the command ended with exit code 3; the log ends with:\nno such table"},
+		"failed": {
+			func(b *bench, call *function.Call) { b.exit(call, 3, "no such table\n") }, nothing,
+			"the command ended with exit code 3; the log ends with:\nno such table",
+		},
 		"evicted": {func(b *bench, call *function.Call) {
 			b.change(call, func(s *corev1.PodStatus) {
 				*s = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory."}

@@ -7,13 +7,21 @@
 //	watch      one informer for every pod of every phase, fanned out by name
 //	log        one container's log from the start, however often it is cut
 //	run        the thin loop around them
+//	lost       tells a pod that was lost from one that never was; clears earlier ones
 //	cleanup    deletes the pods of an attempt; sweeps what nobody waits for
 //
 // # One effect
 //
 // The name of a pod is made from its key, so making it twice meets
 // AlreadyExists, which means adopt: follow it and read its log from the start.
-// Run therefore never deletes: a runner that died between deleting the pod and
+// The caller keeps the UID of the pod (function.PodMarks), so that a pod which is
+// gone is told from one that never was: it fails the attempt, because how far its
+// command came is not known. Before the pod of a later attempt is made, those of the
+// others are deleted and seen to be gone; a pod whose command may be running is
+// deleted with a second of grace, because without any the object would vanish
+// before the command does.
+//
+// Run itself never deletes: a runner that died between deleting the pod and
 // reporting would make the next one run the command again. The caller calls
 // Cleanup once the report is stored; a pod that is left over because the runner
 // died just there is known to have ended by the run's state, and is swept.
