@@ -77,8 +77,7 @@ func words(reason string) string {
 // and shows no effect is looked at again after a while.
 func (in *Intake) ask(ctx context.Context, as *kanister.ActionSet, known status.Knowledge) error {
 	ref := refOf(as)
-	kind, reason := due(as.Annotations, known, in.lately(ref).kind)
-	if kind == "" {
+	if kind, _ := due(as.Annotations, known, in.lately(ref).kind); kind == "" {
 		return nil
 	}
 	run, _, err := in.Runs.Get(ctx, ref.Namespace, ref.UID)
@@ -90,7 +89,8 @@ func (in *Intake) ask(ctx context.Context, as *kanister.ActionSet, known status.
 	}
 	// What is known may be old: the record decides.
 	now := status.Knowledge{Paused: run.Pause != nil, Cancelling: run.Cancel != nil}
-	if kind, reason = due(as.Annotations, now, in.lately(ref).kind); kind == "" || run.State.Terminal() {
+	kind, reason := due(as.Annotations, now, in.lately(ref).kind)
+	if kind == "" || run.State.Terminal() {
 		return nil
 	}
 	return in.send(ctx, ref, &event.Report{Kind: kind, Reason: reason}, run.Traceparent)

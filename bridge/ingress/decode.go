@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,8 @@ import (
 	ceevent "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/cloudevents/sdk-go/v2/types"
+
+	"github.com/salvor-io/salvor/internal/stream"
 )
 
 // BadEventError says what is wrong with a request's events.
@@ -213,7 +214,7 @@ func decodeBinary(ctx context.Context, header http.Header, body []byte) (cloudev
 		case len(values) != 1:
 			return cloudevents.Event{}, bad(name, "the header %s is given %d times", strings.ToLower(key), len(values))
 		}
-		value := unescape(values[0])
+		value := stream.Unescape(values[0]) // some senders do not encode
 		if err := checkTime(name, value); err != nil {
 			return cloudevents.Event{}, err
 		}
@@ -240,27 +241,6 @@ func decodeBinary(ctx context.Context, header http.Header, body []byte) (cloudev
 		return cloudevents.Event{}, fromSDK(err)
 	}
 	return *e, check(e)
-}
-
-// unescape undoes the percent-encoding of a header value, as the HTTP protocol
-// binding asks. A percent sign that starts no escape stands for itself, because
-// some senders do not encode.
-func unescape(value string) string {
-	if !strings.Contains(value, "%") {
-		return value
-	}
-	var out strings.Builder
-	for i := 0; i < len(value); i++ {
-		if value[i] == '%' && i+2 < len(value) {
-			if octet, err := hex.DecodeString(value[i+1 : i+3]); err == nil {
-				out.Write(octet)
-				i += 2
-				continue
-			}
-		}
-		out.WriteByte(value[i])
-	}
-	return out.String()
 }
 
 // fromSDK names the attribute where the SDK's error knows it.

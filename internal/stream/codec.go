@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/cloudevents/sdk-go/v2/types"
@@ -46,6 +47,9 @@ func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
 		}
 		set(name, text)
 	}
+	if strings.ContainsFunc(e.DataContentType(), unicode.IsControl) {
+		return nil, fmt.Errorf("event %q: datacontenttype has a control character", e.ID()) // it is not encoded
+	}
 	if e.DataContentType() != "" {
 		msg.Header[headerContentType] = []string{e.DataContentType()}
 	}
@@ -55,14 +59,19 @@ func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
 // Decode reads what Encode wrote. Headers that are not CloudEvents attributes
 // are left aside.
 func Decode(h nats.Header, data []byte) (cloudevents.Event, error) {
-	e := cloudevents.NewEvent(first(h, headerPrefix+"specversion"))
+	// The SDK's event of a version that it does not know panics when it is filled.
+	version := Unescape(first(h, headerPrefix+"specversion"))
+	if version != cloudevents.VersionV1 {
+		return cloudevents.NewEvent(), fmt.Errorf("message has specversion %q, want %s", version, cloudevents.VersionV1)
+	}
+	e := cloudevents.NewEvent(version)
 	for name, values := range h {
 		lower := strings.ToLower(name)
 		attribute, ok := strings.CutPrefix(lower, headerPrefix)
 		if !ok || len(values) == 0 {
 			continue
 		}
-		if err := setAttribute(&e, attribute, unescape(values[0])); err != nil {
+		if err := setAttribute(&e, attribute, Unescape(values[0])); err != nil {
 			return e, fmt.Errorf("attribute %s: %w", attribute, err)
 		}
 	}
@@ -121,8 +130,10 @@ func escape(value string) string {
 	return out.String()
 }
 
-// unescape undoes escape. A percent sign that starts no escape stands for itself.
-func unescape(value string) string {
+// Unescape undoes the percent-encoding of a header's value, which the NATS and the
+// HTTP protocol binding of CloudEvents have in common. A percent sign that starts
+// no escape stands for itself.
+func Unescape(value string) string {
 	if !strings.Contains(value, "%") {
 		return value
 	}

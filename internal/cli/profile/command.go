@@ -69,19 +69,9 @@ func (c *creator) s3() *cobra.Command {
 			if key == "" {
 				return errors.New("--access-key is required")
 			}
-			value, err := secret.read(c.app)
-			if err != nil {
-				return err
-			}
-			x := &access{
+			return c.keyed(cmd.Context(), &secret, key, extra{field: wire.AWSRole, value: role, whole: wire.SecretAWS}, &access{
 				location: kanister.LocationTypeS3Compliant, short: "s3", idField: wire.AWSAccessKeyID, secretField: wire.AWSSecretAccessKey,
-				data: map[string]string{wire.AWSAccessKeyID: key, wire.AWSSecretAccessKey: value},
-			}
-			if role != "" {
-				x.data[wire.AWSRole] = role
-				x.whole = wire.SecretAWS
-			}
-			return c.create(cmd.Context(), x)
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&key, "access-key", "a", "", "access key id (required)")
@@ -138,19 +128,9 @@ func (c *creator) azure() *cobra.Command {
 			if account == "" {
 				return errors.New("--storage-account is required")
 			}
-			value, err := secret.read(c.app)
-			if err != nil {
-				return err
-			}
-			x := &access{
+			return c.keyed(cmd.Context(), &secret, account, extra{field: wire.AzureStorageEnvironment, value: environment, whole: wire.SecretAzure}, &access{
 				location: kanister.LocationTypeAzure, short: "azure", idField: wire.AzureStorageAccount, secretField: wire.AzureStorageKey,
-				data: map[string]string{wire.AzureStorageAccount: account, wire.AzureStorageKey: value},
-			}
-			if environment != "" {
-				x.data[wire.AzureStorageEnvironment] = environment
-				x.whole = wire.SecretAzure
-			}
-			return c.create(cmd.Context(), x)
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&account, "storage-account", "a", "", "storage account (required)")
@@ -158,6 +138,26 @@ func (c *creator) azure() *cobra.Command {
 	cmd.Flags().StringVar(&secret.file, "storage-key-file", "", "file with the key of the storage account, - for the standard input")
 	cmd.Flags().StringVar(&environment, "storage-env", "", "Azure cloud, for example AzureUSGovernmentCloud (default: the public one)")
 	return cmd
+}
+
+// extra is a third field of a Secret, which only one of a whole type may have.
+type extra struct {
+	field, value string
+	whole        corev1.SecretType
+}
+
+// keyed creates a Profile that is opened with an id and a secret.
+func (c *creator) keyed(ctx context.Context, secret *secretFlag, id string, e extra, x *access) error {
+	value, err := secret.read(c.app)
+	if err != nil {
+		return err
+	}
+	x.data = map[string]string{x.idField: id, x.secretField: value}
+	if e.value != "" {
+		x.data[e.field] = e.value
+		x.whole = e.whole
+	}
+	return c.create(ctx, x)
 }
 
 func (c *creator) create(ctx context.Context, x *access) error {

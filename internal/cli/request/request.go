@@ -122,8 +122,6 @@ func state(as *kanister.ActionSet) kanister.State {
 	return as.Status.State
 }
 
-func value(text string) *string { return &text }
-
 // names are the arguments of a command that takes at least one ActionSet.
 func names(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -94,7 +94,7 @@ func again(as *kanister.ActionSet, token string) (*change, error) {
 	default:
 		return nil, errors.New("has not ended: it has not started yet")
 	}
-	out := &change{labels: map[string]*string{salvor.LabelRetry: value(token)}, done: "is asked to go on"}
+	out := &change{labels: map[string]*string{salvor.LabelRetry: new(token)}, done: "is asked to go on"}
 	if _, cancelled := as.Annotations[salvor.AnnotationCancel]; cancelled {
 		out.annotations = map[string]*string{salvor.AnnotationCancel: nil}
 	}

@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
-	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/cli/app"
 )
 
@@ -85,11 +84,7 @@ func (o *options) blueprint(ctx context.Context) error {
 	if len(bp.Actions) == 0 {
 		return fmt.Errorf("blueprint %s has no actions", bp.Name)
 	}
-	var problems []string
-	for _, problem := range blueprint.Check(bp, "") {
-		problems = append(problems, problem.Error())
-	}
-	return o.verdict("blueprint "+bp.Name, problems)
+	return o.verdict("blueprint "+bp.Name, problems(bp))
 }
 
 // read fills object from the file, strictly: an unknown field is a mistake in
