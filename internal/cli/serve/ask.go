@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -71,12 +72,15 @@ func askSync(ctx context.Context, nc *nats.Conn, atLeast int) syncing {
 	result, heard, refusals := syncing{always: true}, 0, 0
 	for heard < atLeast && refusals < 2 {
 		msg, err := sub.NextMsgWithContext(ctx)
+		if errors.Is(err, nats.ErrNoResponders) {
+			refusals++
+			continue
+		}
 		if err != nil {
 			break
 		}
 		always, interval, ok := readSync(msg.Data)
-		if !ok { // nobody listens there
-			refusals++
+		if !ok {
 			continue
 		}
 		heard++
