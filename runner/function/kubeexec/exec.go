@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +18,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/output"
 	"github.com/salvor-io/salvor/runner/function"
+	"github.com/salvor-io/salvor/runner/internal/again"
 )
 
 // defaultContainer is the annotation with which a pod names its main container.
@@ -38,8 +40,26 @@ type executor struct {
 	command []string
 }
 
-// run runs the command in one container and returns what it published.
-func (e *executor) run(ctx context.Context, t target) (map[string]any, error) {
+// run runs the command in one container and returns what it published. While the
+// API server or the kubelet is away and the command provably has not begun, it is
+// asked for again.
+func (e *executor) run(ctx context.Context, t target) (values map[string]any, err error) {
+	err = again.Do(ctx, again.Policy{
+		Clock: e.call.Clock, Limit: awayLimit, If: away,
+		Failed: func(err error) {
+			e.call.Log.Warn().Err(err).Str("pod", t.namespace+"/"+t.pod).Msg("the command could not be started yet; trying again")
+		},
+	}, func(ctx context.Context) (err error) {
+		values, err = e.once(ctx, t)
+		return err
+	})
+	return values, err
+}
+
+// awayLimit is how long the API server or the kubelet may be away.
+const awayLimit = 3 * time.Minute
+
+func (e *executor) once(ctx context.Context, t target) (map[string]any, error) {
 	t, err := e.check(ctx, t)
 	if err != nil {
 		return nil, err
@@ -69,7 +89,7 @@ func (e *executor) check(ctx context.Context, t target) (target, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return t, function.FromAPI(err, "find pod %s/%s", t.namespace, t.pod)
+		return t, function.FromAPI(unstarted(err), "find pod %s/%s", t.namespace, t.pod)
 	}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return t, function.Errorf(event.ReasonPodFailed, "pod %s/%s has ended (%s); a command needs a running one", t.namespace, t.pod, pod.Status.Phase)
@@ -117,6 +137,9 @@ func explain(t target, err error, tail string) error {
 		return function.Errorf(event.ReasonPodFailed, "the command in %s ended with exit code %d%s", t, exit.Code, tail)
 	}
 	wrapped := function.FromAPI(err, "run the command in %s", t)
+	if errors.Is(err, errLost) {
+		wrapped = &function.Error{Reason: event.ReasonInterrupted, Err: wrapped}
+	}
 	if tail == "" {
 		return wrapped
 	}

@@ -177,8 +177,28 @@ func TestALostConnectionIsAFailure(t *testing.T) {
 			s.noSPDY = noSPDY
 			_, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
 			require.ErrorContains(t, err, "run the command in container main of pod db/db-0")
+			assert.Equal(t, event.ReasonInterrupted, functiontest.ReasonOf(err), "a retry policy must not run it again by itself")
 		})
 	}
+}
+
+// Whoever was away before the command began is asked again, and it runs once.
+func TestAKubeletThatIsAwayIsAskedAgain(t *testing.T) {
+	ran := 0
+	s := newServer(t, func(_ url.Values, p process) int {
+		ran++
+		p.out(marker(t, "k", "v"))
+		return 0
+	})
+	s.away = []string{
+		"error dialing backend: dial tcp 10.0.0.1:10250: connect: connection refused", // the API server, of the kubelet
+		"pod does not exist", // a kubelet that has just started
+	}
+	values, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{"k": "v"}, values)
+	assert.Equal(t, 1, ran)
+	assert.Equal(t, []string{"POST", "POST", "POST"}, s.methods)
 }
 
 func TestBadOutput(t *testing.T) {

@@ -28,6 +28,8 @@ type apiServer struct {
 	behave func(query url.Values, p process) int
 	// noSPDY refuses SPDY, as a proxy may that knows only WebSocket.
 	noSPDY bool
+	// away are the answers to the first requests to run a command.
+	away []string
 
 	lock    sync.Mutex
 	methods []string
@@ -112,7 +114,15 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.lock.Lock()
 	s.methods = append(s.methods, r.Method)
+	away := ""
+	if len(s.away) > 0 {
+		away, s.away = s.away[0], s.away[1:]
+	}
 	s.lock.Unlock()
+	if away != "" {
+		http.Error(w, away, http.StatusInternalServerError)
+		return
+	}
 	assert.True(s.t, slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == r.URL.Query().Get("container") }))
 	switch {
 	case wsstream.IsWebSocketRequest(r):

@@ -3,9 +3,12 @@ package kubeexec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/httpstream" //nolint:staticcheck // spdy.Upgrader is still made of these types
@@ -13,14 +16,37 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/client-go/util/exec"
 	streaming "k8s.io/streaming/pkg/httpstream"
+
+	"github.com/salvor-io/salvor/internal/kube"
 )
 
 var errLost = errors.New("the connection was lost before the command ended; nobody can know how far it came")
 
+// errAway marks an error that somebody gave who is away for now, before the
+// command was started.
+var errAway = errors.New("the command was not started")
+
+// away reports whether the command may be asked for again.
+func away(err error) bool { return errors.Is(err, errAway) }
+
+// unstarted marks an error from before the start as one that may pass. What the
+// API server says of a kubelet that does not answer, and a kubelet of a pod that it
+// does not know yet after its own restart, is text only.
+func unstarted(err error) error {
+	text := err.Error()
+	if kube.Transient(err) || strings.Contains(text, "error dialing backend") || strings.Contains(text, "pod does not exist") {
+		return fmt.Errorf("%w: %w", errAway, err)
+	}
+	return err
+}
+
 // streamCommand runs the command over SPDY and, where something on the way does
-// not let that through, over WebSocket. Nothing has been started when an upgrade is
-// refused, so the second try runs the command once.
+// not let that through, over WebSocket. The kubelet starts nothing before the
+// streams are made, after the upgrade; so when an upgrade is refused, the second try
+// runs the command once. An error after that which is not the command's own end is
+// errLost.
 func streamCommand(ctx context.Context, config *rest.Config, at *url.URL, options remotecommand.StreamOptions) error {
 	upgrader := &strictUpgrader{}
 	client, err := upgrader.client(config, at)
@@ -28,7 +54,13 @@ func streamCommand(ctx context.Context, config *rest.Config, at *url.URL, option
 		return err
 	}
 	err = client.StreamWithContext(ctx, options)
-	if err == nil || upgrader.upgraded || ctx.Err() != nil {
+	switch {
+	case err == nil, ctx.Err() != nil, upgrader.spoke.Load():
+		return err
+	case upgrader.upgraded:
+		return lost(err)
+	}
+	if err = unstarted(err); away(err) {
 		return err
 	}
 	socket, socketErr := remotecommand.NewWebSocketExecutor(config, http.MethodGet, at.String())
@@ -38,7 +70,18 @@ func streamCommand(ctx context.Context, config *rest.Config, at *url.URL, option
 	if socketErr = socket.StreamWithContext(ctx, options); streaming.IsUpgradeFailure(socketErr) {
 		return err // it says more
 	}
-	return socketErr
+	if _, own := errors.AsType[exec.CodeExitError](socketErr); socketErr == nil || own {
+		return socketErr
+	}
+	return lost(socketErr)
+}
+
+// lost says that nobody knows how the command ended.
+func lost(err error) error {
+	if errors.Is(err, errLost) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", errLost, err)
 }
 
 // strictUpgrader makes connections that do not end in silence. client-go takes a
@@ -48,6 +91,8 @@ func streamCommand(ctx context.Context, config *rest.Config, at *url.URL, option
 type strictUpgrader struct {
 	spdy.Upgrader
 	upgraded bool
+	// spoke is set once the kubelet has said how the command ended.
+	spoke atomic.Bool
 }
 
 func (u *strictUpgrader) client(config *rest.Config, at *url.URL) (remotecommand.Executor, error) {
@@ -67,10 +112,14 @@ func (u *strictUpgrader) NewConnection(response *http.Response) (httpstream.Conn
 		return nil, err
 	}
 	u.upgraded = true
-	return strictConnection{conn}, nil
+	return strictConnection{Connection: conn, spoke: &u.spoke}, nil
 }
 
-type strictConnection struct{ httpstream.Connection }
+type strictConnection struct {
+	httpstream.Connection
+
+	spoke *atomic.Bool
+}
 
 // CreateStream implements httpstream.Connection.
 func (c strictConnection) CreateStream(headers http.Header) (httpstream.Stream, error) {
@@ -78,20 +127,23 @@ func (c strictConnection) CreateStream(headers http.Header) (httpstream.Stream, 
 	if err != nil || headers.Get(corev1.StreamType) != corev1.StreamTypeError {
 		return stream, err
 	}
-	return &talkative{Stream: stream}, nil
+	return &talkative{Stream: stream, spoke: c.spoke}, nil
 }
 
 // talkative is a stream that must not end before it said something.
 type talkative struct {
 	httpstream.Stream
-	spoke bool
+
+	spoke *atomic.Bool
 }
 
 // Read implements io.Reader.
 func (s *talkative) Read(into []byte) (int, error) {
 	n, err := s.Stream.Read(into)
-	s.spoke = s.spoke || n > 0
-	if errors.Is(err, io.EOF) && !s.spoke {
+	if n > 0 {
+		s.spoke.Store(true)
+	}
+	if errors.Is(err, io.EOF) && !s.spoke.Load() {
 		return n, errLost
 	}
 	return n, err
