@@ -121,7 +121,8 @@ func (t *task) markStarted(ctx context.Context, name string) error {
 func interrupted(name, how string) error {
 	return function.Errorf(event.ReasonInterrupted,
 		"%s was interrupted: %s, and nobody can know how far it got. It is not run a second time by itself, because it may not be safe to. "+
-			"Look at what it works on, then create the ActionSet anew", name, how)
+			"Look at what it works on, then retry the run (salvor retry) or create the ActionSet anew; "+
+			"the annotation salvor.io/on-interrupt: retry is for phases that may be repeated", name, how)
 }
 
 // succeeded renders the artifacts, if they are asked for.

@@ -2,15 +2,19 @@ package runner
 
 import (
 	"context"
+	"net/url"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/broker"
 	"github.com/salvor-io/salvor/internal/stream"
 	"github.com/salvor-io/salvor/runner/function"
 )
@@ -245,4 +249,40 @@ func TestWhatIsNoJobStaysUntilItIsRecorded(t *testing.T) {
 	require.NoError(t, err)
 	b.settled()
 	assert.Len(t, b.letters(), 1)
+}
+
+// The server is away for longer than a claim lives. The runner stops, and says when
+// it is back that it was not lost, whoever takes the job over.
+func TestOutageIsNoLoss(t *testing.T) {
+	dir := t.TempDir()
+	server, err := broker.Start(t.Context(), broker.Options{StoreDir: dir, NoSync: true, Host: "127.0.0.1", Port: -1})
+	require.NoError(t, err)
+	nc, err := nats.Connect(server.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	require.NoError(t, stream.Ensure(t.Context(), js, stream.DefaultSettings()))
+	b := newBenchOn(t, js, nil)
+	task := blocks()
+	r := b.start("r1", function.Registry{"KubeTask": task.factory}, nil)
+	key := b.key(event.KindCore, 0)
+	b.publish(event.Job{Key: key})
+	within(t, task.began, "the call")
+
+	address, err := url.Parse(server.URL())
+	require.NoError(t, err)
+	port, err := strconv.Atoi(address.Port())
+	require.NoError(t, err)
+	server.Stop()
+	require.ErrorIs(t, within(t, task.ended, "the end of the call"), errLost)
+	server, err = broker.Start(t.Context(), broker.Options{StoreDir: dir, NoSync: true, Host: "127.0.0.1", Port: port})
+	require.NoError(t, err)
+	t.Cleanup(server.Stop)
+	within(t, task.began, "the call, again")
+	require.Eventually(t, func() bool {
+		c := b.crashes(key)
+		return len(c.Excused) == 1 && c.Count() == 0
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, r.stop())
 }
