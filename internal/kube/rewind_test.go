@@ -23,7 +23,9 @@ func TestRewindable(t *testing.T) {
 	asked, newest := 0, "100"
 	var away error
 	source := kube.Rewindable(&cache.ListWatch{
-		ListWithContextFunc:  func(context.Context, metav1.ListOptions) (runtime.Object, error) { return &kanister.ActionSetList{}, nil },
+		ListWithContextFunc: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
+			return &kanister.ActionSetList{}, nil
+		},
 		WatchFuncWithContext: func(context.Context, metav1.ListOptions) (watch.Interface, error) { return watch.NewEmptyWatch(), nil },
 	}, func(context.Context) (string, error) { asked++; return newest, away })
 	from := func(version string) error {
