@@ -38,14 +38,18 @@ func TestConditionsGolden(t *testing.T) {
 		want   string
 	}{
 		"none": {running, `null`},
-		"paused": {func(r *event.Run, _ *event.Action) { r.Pause = &event.Pause{Reason: "audit", At: *at(3)} },
-			`[{"type":"Paused","status":"True","reason":"Asked","message":"audit","lastTransitionTime":"2026-01-02T03:04:08Z"}]`},
+		"paused": {
+			func(r *event.Run, _ *event.Action) { r.Pause = &event.Pause{Reason: "audit", At: *at(3)} },
+			`[{"type":"Paused","status":"True","reason":"Asked","message":"audit","lastTransitionTime":"2026-01-02T03:04:08Z"}]`,
+		},
 		"ended while paused": {func(r *event.Run, a *event.Action) {
 			complete(r, a)
 			r.Pause = &event.Pause{Reason: "audit", At: *at(3)}
 		}, `null`},
-		"backing off": {func(r *event.Run, a *event.Action) { running(r, a); failedAttempt(&a.Phases[0], 0) },
-			`[{"type":"Retrying","status":"True","reason":"BackOff","message":"action \"backup\", phase \"dump\": attempt 3 of 3 at 2026-01-02T03:05:35Z; attempt 2 failed (PodFailed): exit code 1","lastTransitionTime":"2026-01-02T03:04:35Z"}]`},
+		"backing off": {
+			func(r *event.Run, a *event.Action) { running(r, a); failedAttempt(&a.Phases[0], 0) },
+			`[{"type":"Retrying","status":"True","reason":"BackOff","message":"action \"backup\", phase \"dump\": attempt 3 of 3 at 2026-01-02T03:05:35Z; attempt 2 failed (PodFailed): exit code 1","lastTransitionTime":"2026-01-02T03:04:35Z"}]`,
+		},
 		"due, in a later round": {func(r *event.Run, a *event.Action) {
 			running(r, a)
 			failedAttempt(&a.Phases[0], 4)
@@ -82,8 +86,10 @@ func TestConditionsGolden(t *testing.T) {
 			running(r, a)
 			r.Retry = &event.Retry{Token: "x7", Round: 2, At: *at(50)}
 		}, `[{"type":"Retried","status":"True","reason":"Granted","message":"token x7: the run goes on where it ended, round 2","lastTransitionTime":"2026-01-02T03:04:55Z"}]`},
-		"recovered": {func(r *event.Run, a *event.Action) { running(r, a); a.Recovered = &kanister.ActionStatus{} },
-			`[{"type":"Recovered","status":"True","reason":"RecordLost","message":"the record of the run had been lost; it was made anew from what this status said","lastTransitionTime":"2026-01-02T03:04:05Z"}]`},
+		"recovered": {
+			func(r *event.Run, a *event.Action) { running(r, a); a.Recovered = &kanister.ActionStatus{} },
+			`[{"type":"Recovered","status":"True","reason":"RecordLost","message":"the record of the run had been lost; it was made anew from what this status said","lastTransitionTime":"2026-01-02T03:04:05Z"}]`,
+		},
 		"excerpted": {func(r *event.Run, a *event.Action) {
 			complete(r, a)
 			a.Phases[1].Output = &event.Payload{Digest: "sha256:x", Size: 1 << 20}

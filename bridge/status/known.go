@@ -1,9 +1,8 @@
 package status
 
 import (
+	"slices"
 	"time"
-
-	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
@@ -31,9 +30,10 @@ func (p *Projector) Known(uid string) (Knowledge, bool) {
 	return Knowledge{State: e.state, Settled: e.settledAt, Paused: e.paused, Cancelling: e.cancelling}, true
 }
 
-// Differs reports whether an ActionSet, as the watch has it, says something else
-// than what was written to it last. Outputs and artifacts, which the watch leaves
-// out, are not compared.
+// Differs reports whether an ActionSet, as the watch has it, is in another state
+// than what was written to it last, as a whole or in a phase. The rest is not
+// compared: the watch leaves outputs out, and the CRD of an older Kanister other
+// things.
 func (p *Projector) Differs(uid string, seen *kanister.ActionSetStatus) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -44,7 +44,22 @@ func (p *Projector) Differs(uid string, seen *kanister.ActionSetStatus) bool {
 	if seen == nil {
 		seen = &kanister.ActionSetStatus{}
 	}
-	return !equality.Semantic.DeepEqual(Outline(e.written), Outline(seen))
+	return !slices.Equal(states(e.written), states(seen))
+}
+
+// states are the state words of a status, in order.
+func states(s *kanister.ActionSetStatus) []kanister.State {
+	out := []kanister.State{s.State}
+	for i := range s.Actions {
+		out = append(out, "")
+		for j := range s.Actions[i].Phases {
+			out = append(out, s.Actions[i].Phases[j].State)
+		}
+		if s.Actions[i].DeferPhase != nil {
+			out = append(out, "defer", s.Actions[i].DeferPhase.State)
+		}
+	}
+	return out
 }
 
 // Open returns the runs that have not ended.

@@ -171,7 +171,7 @@ func (w *Writer) checkGone(ctx context.Context, ref Ref) error {
 // reduced is the status without outputs and artifacts, for an API server that
 // refuses the whole: a run must reach its end in any case.
 func reduced(s *kanister.ActionSetStatus) *kanister.ActionSetStatus {
-	out := Outline(s)
+	out := outline(s)
 	out.Conditions = append(out.Conditions, metav1.Condition{
 		Type: "Reduced", Status: metav1.ConditionTrue, Reason: reasonTooLarge, LastTransitionTime: *out.Progress.LastTransitionTime,
 		Message: "outputs and artifacts were left out because the API server refused the whole status; the run's record has them",
@@ -179,8 +179,8 @@ func reduced(s *kanister.ActionSetStatus) *kanister.ActionSetStatus {
 	return out
 }
 
-// Outline is a copy of the status without outputs and artifacts.
-func Outline(s *kanister.ActionSetStatus) *kanister.ActionSetStatus {
+// outline is a copy of the status without outputs and artifacts.
+func outline(s *kanister.ActionSetStatus) *kanister.ActionSetStatus {
 	out := s.DeepCopy()
 	for i := range out.Actions {
 		out.Actions[i].Artifacts = nil

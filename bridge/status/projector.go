@@ -165,6 +165,9 @@ func (p *Projector) update(u stream.RunUpdate, again bool) {
 	if u.Revision < e.revision || (u.Revision == e.revision && !again) {
 		return
 	}
+	if again && p.onServer(e.ref) != nil {
+		e.gone = false // it came back with an etcd that was restored
+	}
 	e.paused, e.cancelling = run.Pause != nil, run.Cancel != nil
 	if e.gone {
 		e.revision, e.state, e.settledAt = u.Revision, run.State, p.Clock.Now()

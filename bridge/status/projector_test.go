@@ -277,3 +277,39 @@ func TestBounded(t *testing.T) {
 	assert.Less(t, len(got), 1100)
 	assert.Contains(t, got, "10000 bytes")
 }
+
+// An ActionSet that was gone and came back, with an etcd that was restored, is
+// written again.
+func TestGoneAndBack(t *testing.T) {
+	d := newDesk(t)
+	d.mu.Lock()
+	d.fail = []error{ErrGone}
+	d.mu.Unlock()
+	d.update(aRun(running))
+	d.settled()
+	d.projector.Again(stream.RunUpdate{Run: aRun(running), Revision: d.revision})
+	assert.Equal(t, []kanister.State{kanister.StateRunning}, d.states(1))
+}
+
+// A status is another one when a state is; what the watch leaves out does not
+// count.
+func TestDiffers(t *testing.T) {
+	d := newDesk(t)
+	d.update(aRun(func(r *event.Run, a *event.Action) {
+		running(r, a)
+		r.Pause = &event.Pause{Reason: "x", At: t0}
+		a.Phases[0].State, a.Phases[0].Output = event.StateComplete, &event.Payload{Inline: []byte(`{"a":"b"}`)}
+		a.Phases[1].State = event.StateRunning
+	}))
+	d.states(1)
+	d.settled()
+	d.mu.Lock()
+	seen := d.written[0].DeepCopy()
+	d.mu.Unlock()
+	seen.Conditions, seen.Actions[0].Phases[0].Output = nil, nil
+	assert.False(t, d.projector.Differs("u", seen))
+	assert.False(t, d.projector.Differs("another", seen))
+	seen.Actions[0].Phases[1].State = kanister.StatePending
+	assert.True(t, d.projector.Differs("u", seen))
+	assert.True(t, d.projector.Differs("u", nil))
+}

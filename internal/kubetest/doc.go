@@ -27,6 +27,9 @@
 //		...
 //	}
 //
+// A test of faults starts a server of its own: KillAPI and StartAPI, Snapshot and
+// Restore of its etcd.
+//
 // The two programs are built by "make kubernetes" into .local/bin of the
 // repository; SALVOR_LOCAL_BIN names another folder. A test fails when they
 // are missing: a skipped test would look like a passed one.

@@ -62,7 +62,7 @@ func Decode(h nats.Header, data []byte) (cloudevents.Event, error) {
 	// The SDK's event of a version that it does not know panics when it is filled.
 	version := Unescape(first(h, headerPrefix+"specversion"))
 	if version != cloudevents.VersionV1 {
-		return cloudevents.NewEvent(), fmt.Errorf("message has specversion %q, want %s", version, cloudevents.VersionV1)
+		return cloudevents.NewEvent(), fmt.Errorf("message is not a valid CloudEvent: specversion is %q, want %s", version, cloudevents.VersionV1)
 	}
 	e := cloudevents.NewEvent(version)
 	for name, values := range h {
