@@ -61,11 +61,12 @@ type Options struct {
 }
 
 // shutdown bounds: functions that may run once get grace, everything gets hard,
-// and Run returns after last at the latest.
+// and Run returns after last at the latest: the process closes its broker after
+// that, and all of it fits into ten seconds.
 const (
-	shutdownGrace = 6 * time.Second
-	shutdownHard  = 8 * time.Second
-	shutdownLast  = 9500 * time.Millisecond
+	shutdownGrace = 4500 * time.Millisecond
+	shutdownHard  = 5500 * time.Millisecond
+	shutdownLast  = 6500 * time.Millisecond
 )
 
 // DefaultOptions returns the defaults.

@@ -22,6 +22,10 @@ import (
 // of the given temper.
 const helper = "SALVOR_TEST_HELPER"
 
+// helperArgs names the variable with the command line, a line for each word, of
+// the program with its real roles.
+const helperArgs = "SALVOR_TEST_ARGS"
+
 type testRole struct{ stubborn bool }
 
 func (r testRole) Run(ctx context.Context) error {
@@ -41,6 +45,9 @@ func TestHelper(t *testing.T) {
 	temper := os.Getenv(helper)
 	if temper == "" {
 		return
+	}
+	if temper == "serve" {
+		os.Exit(run(append([]string{"salvor"}, strings.Split(os.Getenv(helperArgs), "\n")...), roles())) //nolint:revive // it is the program
 	}
 	role := serve.Constructor{Name: "runner", New: func(context.Context, serve.Deps) (serve.Role, error) {
 		return testRole{stubborn: temper == "stubborn"}, nil

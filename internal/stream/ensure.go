@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,9 @@ const (
 	leasesLimitMarker                       = time.Minute
 	prefixKV, prefixObj                     = "KV_", "OBJ_"
 )
+
+// answerTimeout is how long the cluster has to answer before it is asked again.
+const answerTimeout = 2 * time.Second
 
 var (
 	// ErrTooFewServers means that there are fewer servers than replicas are asked
@@ -46,7 +50,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
 			return err
 		}
 	}
-	if err := s.bucket(ctx, js, prefixKV+event.BucketLeases, func(replicas int) error {
+	if err := s.bucket(ctx, js, prefixKV+event.BucketLeases, func(ctx context.Context, replicas int) error {
 		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket:         event.BucketLeases,
 			Description:    "claims on jobs, cancel marks, started marks",
@@ -58,7 +62,7 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
 	}); err != nil {
 		return err
 	}
-	return s.bucket(ctx, js, prefixObj+event.BucketBlobs, func(replicas int) error {
+	return s.bucket(ctx, js, prefixObj+event.BucketBlobs, func(ctx context.Context, replicas int) error {
 		_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{
 			Bucket:      event.BucketBlobs,
 			Description: "blueprints, parameters and outputs too large to travel inline, by digest",
@@ -70,29 +74,69 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
 
 // stream creates or updates one stream.
 func (s Settings) stream(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig) error {
-	existing, err := find(ctx, js, config.Name)
-	if err != nil {
-		return err
+	return persist(ctx, func(ctx context.Context) error {
+		existing, err := find(ctx, js, config.Name)
+		if err != nil {
+			return err
+		}
+		config.Replicas = s.replicas(existing)
+		if existing == nil || !same(&existing.Config, &config) {
+			if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+				return refused(config.Name, config.Replicas, err)
+			}
+		}
+		return led(ctx, js, config.Name)
+	})
+}
+
+// persist repeats what gets no answer until ctx ends. When several processes
+// create a stream at the same time, the cluster answers only some of them; the
+// others find it there.
+func persist(ctx context.Context, do func(context.Context) error) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+		err := do(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
 	}
-	config.Replicas = s.replicas(existing)
-	if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
-		return refused(config.Name, config.Replicas, err)
+}
+
+// same says that a stream is what is wanted already. What the server fills in is
+// left aside.
+func same(is, wanted *jetstream.StreamConfig) bool {
+	limit := func(n int64) int64 {
+		if n <= 0 {
+			return -1
+		}
+		return n
 	}
-	return led(ctx, js, config.Name)
+	return is.Description == wanted.Description && slices.Equal(is.Subjects, wanted.Subjects) &&
+		is.Retention == wanted.Retention && is.Discard == wanted.Discard && is.DiscardNewPerSubject == wanted.DiscardNewPerSubject &&
+		is.MaxAge == wanted.MaxAge && limit(is.MaxBytes) == limit(wanted.MaxBytes) &&
+		limit(is.MaxMsgsPerSubject) == limit(wanted.MaxMsgsPerSubject) && limit(int64(is.MaxMsgSize)) == limit(int64(wanted.MaxMsgSize)) &&
+		is.Replicas == wanted.Replicas && is.Duplicates == wanted.Duplicates &&
+		is.DenyDelete == wanted.DenyDelete && is.DenyPurge == wanted.DenyPurge &&
+		is.AllowMsgTTL == wanted.AllowMsgTTL && is.AllowMsgSchedules == wanted.AllowMsgSchedules
 }
 
 // bucket creates a bucket's stream or updates it in place. nats.go would turn
 // direct reads on again with each update. Any replica answers those, also one that
 // has not yet got what was just put: a phase would fail for want of its content,
 // and a mark that is there would look as if it were not.
-func (s Settings) bucket(ctx context.Context, js jetstream.JetStream, name string, create func(replicas int) error) error {
+func (s Settings) bucket(ctx context.Context, js jetstream.JetStream, name string, create func(ctx context.Context, replicas int) error) error {
+	return persist(ctx, func(ctx context.Context) error { return s.bucketOnce(ctx, js, name, create) })
+}
+
+func (s Settings) bucketOnce(ctx context.Context, js jetstream.JetStream, name string, create func(ctx context.Context, replicas int) error) error {
 	existing, err := find(ctx, js, name)
 	if err != nil {
 		return err
 	}
 	replicas := s.replicas(existing)
 	if existing == nil {
-		if err := create(replicas); err != nil {
+		if err := create(ctx, replicas); err != nil {
 			return refused(name, replicas, err)
 		}
 		if existing, err = find(ctx, js, name); err != nil {
