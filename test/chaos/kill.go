@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -23,12 +21,13 @@ type killer struct {
 	resume time.Duration
 	// patience is how long it may take that an armed point is met.
 	patience time.Duration
+	// met is how many runs were under way at the last kill.
+	met int
 }
 
 // at arms a point, waits until a process died there, and starts it again. It
 // returns false when nothing came by.
-func (k *killer) at(ctx context.Context, point failpoint.Point) (bool, error) {
-	name := string(point)
+func (k *killer) at(ctx context.Context, point failpoint.Point, boundary string) (bool, error) {
 	before := k.fleet.kills(point)
 	if err := k.fleet.arm(point, 1+k.lab.random.IntN(2)); err != nil {
 		return false, err
@@ -51,12 +50,12 @@ func (k *killer) at(ctx context.Context, point failpoint.Point) (bool, error) {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	if err := eventually(ctx, 5*time.Second, "the process that met "+name+" is gone", func(context.Context) bool {
+	if err := eventually(ctx, 5*time.Second, "the process that met "+string(point)+" is gone", func(context.Context) bool {
 		return len(k.fleet.dead()) > 0
 	}); err != nil {
 		return false, err
 	}
-	return true, k.again(ctx, name, k.fleet.kills(point)-before)
+	return true, k.again(ctx, boundary, k.fleet.kills(point)-before)
 }
 
 // process kills a process at any moment and starts it again.
@@ -69,6 +68,7 @@ func (k *killer) process(ctx context.Context, name string, s *server) error {
 func (k *killer) again(ctx context.Context, boundary string, kills int) error {
 	dead := k.fleet.dead()
 	met := k.lab.log.underWay()
+	k.met = len(met)
 	k.lab.ledger.killed(boundary, kills)
 	k.lab.log.note(met, "killed at "+boundary)
 	k.lab.log.met(met, boundary)
@@ -133,39 +133,3 @@ func (r *record) met(ids []string, boundary string) {
 		r.runs[id].Boundaries = append(r.runs[id].Boundaries, boundary)
 	}
 }
-
-// points kills at each point in turn, until there were as many kills.
-func (k *killer) points(ctx context.Context, points []failpoint.Point, kills int, deadline time.Time) error {
-	missed := map[failpoint.Point]int{}
-	for i, done := 0, 0; done < kills; i++ {
-		if time.Now().After(deadline) {
-			k.lab.say("%s: out of time after %d of %d kills", k.fleet.name, done, kills)
-			return nil
-		}
-		point := points[i%len(points)]
-		if missed[point] >= 2 {
-			if len(missed) == len(points) {
-				return fmt.Errorf("%s: no point is met any more", k.fleet.name)
-			}
-			done++ // its turn is over; the table says so
-			continue
-		}
-		met, err := k.at(ctx, point)
-		if err != nil {
-			return fmt.Errorf("%s: at %s: %w", k.fleet.name, point, err)
-		}
-		if !met {
-			missed[point]++
-			k.lab.say("%s: nothing came by %s within %s", k.fleet.name, point, k.patience)
-			continue
-		}
-		missed[point] = 0
-		done++
-		if done%10 == 0 {
-			k.lab.say("%s: %d kills, the last at %s; %d runs under way", k.fleet.name, done, point, len(k.lab.log.underWay()))
-		}
-	}
-	return nil
-}
-
-var errInterrupted = errors.New("interrupted")

@@ -32,14 +32,16 @@ type lab struct {
 	clients   *kube.Clients
 	namespace string
 	// dir has everything that is kept of this run.
-	dir     string
-	out     io.Writer
-	began   time.Time
-	random  *rand.Rand
-	flags   string // what `salvor serve --help` says
-	log     *record
-	ledger  *ledger
-	serials int
+	dir   string
+	out   io.Writer
+	began time.Time
+	// deadline is when killing stops, whatever was reached.
+	deadline time.Time
+	random   *rand.Rand
+	flags    string // what `salvor serve --help` says
+	log      *record
+	ledger   *ledger
+	serials  int
 }
 
 // newLab connects to the cluster and makes it ready.
@@ -48,8 +50,9 @@ func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := time.Now()
 	l := &lab{
-		options: o, tools: tools, namespace: "chaos", out: out, began: time.Now(),
+		options: o, tools: tools, namespace: "chaos", out: out, began: now, deadline: now.Add(o.Limit),
 		dir:    filepath.Join(tools.Root, ".local", "chaos"),
 		random: rand.New(rand.NewPCG(o.Seed, o.Seed)), ledger: newLedger(),
 	}

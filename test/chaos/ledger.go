@@ -56,14 +56,24 @@ func (l *ledger) problem(name, what string) {
 	l.row(name).Problem = what
 }
 
-func (l *ledger) kills() int {
+// of is how often something was killed at a boundary.
+func (l *ledger) of(name string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := 0
-	for _, r := range l.rows {
-		n += r.Killed
+	if r := l.rows[name]; r != nil {
+		return r.Killed
 	}
-	return n
+	return 0
+}
+
+// worst is the longest recovery at a boundary.
+func (l *ledger) worst(name string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.rows[name]; r != nil {
+		return r.Worst
+	}
+	return 0
 }
 
 func (l *ledger) boundaries() []tally.Boundary {

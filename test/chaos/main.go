@@ -34,6 +34,8 @@ type options struct {
 	Recovery  time.Duration
 	Retry     bool
 	UnderWay  int
+	Resume    time.Duration
+	Verbose   bool
 }
 
 func parse(args []string, out io.Writer) (options, error) {
@@ -49,7 +51,9 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.DurationVar(&o.Patience, "patience", 2*time.Minute, "how long runs may take to end once nothing is killed any more")
 	flags.DurationVar(&o.Recovery, "recovery-bound", 30*time.Second, "fail when the first resumed action takes longer than this")
 	flags.BoolVar(&o.Retry, "retry", false, "also start runs whose first attempt fails (needs retry policies)")
-	flags.IntVar(&o.UnderWay, "under-way", 30, "how many runs to keep under way")
+	flags.IntVar(&o.UnderWay, "under-way", 40, "how many runs to keep under way")
+	flags.DurationVar(&o.Resume, "resume", time.Second, "how long to wait after each kill for the first resumed step before the next kill")
+	flags.BoolVar(&o.Verbose, "v", false, "print a line for each kill")
 	flags.Usage = func() {
 		fmt.Fprint(out, "chaos kills Salvor's processes at every boundary and counts effects.\n\n"+
 			"It needs the local cluster (make cluster) and root; make chaos does all of it.\n\n")

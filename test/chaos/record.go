@@ -31,6 +31,8 @@ type track struct {
 	created time.Time
 	// deleted is set once the ActionSet was deleted, which cancels the run.
 	deleted bool
+	// wiped is how the run stood in its ActionSet when the store was lost.
+	wiped *tally.End
 	// status is the last that was seen.
 	status *kanister.ActionSetStatus
 	// story has what happened, for a person.
@@ -62,7 +64,9 @@ func (l *lab) watchRuns(ctx context.Context) (*record, error) {
 	}
 	actionSets := l.clients.ActionSets(l.namespace)
 	sets := cache.NewSharedIndexInformer(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return actionSets.List(ctx, o) },
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return actionSets.List(ctx, o)
+		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return actionSets.Watch(ctx, o)
 		},
@@ -201,6 +205,15 @@ func (r *record) pod(object any, what string) {
 
 func (t *track) tell(began, now time.Time, what string) {
 	t.story = append(t.story, now.Sub(began).Round(time.Millisecond).String()+" "+what)
+}
+
+// markWiped keeps how the runs stood when the store was lost.
+func (r *record) markWiped(ids []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		r.runs[id].wiped = r.runs[id].End
+	}
 }
 
 // note adds a line to the story of runs.

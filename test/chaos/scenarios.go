@@ -3,28 +3,36 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/salvor-io/salvor/internal/failpoint"
-	"github.com/salvor-io/salvor/test/chaos/tally"
 )
 
 // scenario is one way to run and to kill Salvor.
 type scenario struct {
 	name string
-	// share is the part of all kills, in percent.
-	share int
+	what string
+	// kills is how many of a total are this scenario's.
+	kills func(total int) int
 	run   func(ctx context.Context, l *lab, kills int) error
+}
+
+// percent is a part of all kills, but not fewer than a number.
+func percent(part, least int) func(int) int {
+	return func(total int) int { return max(total*part/100, least) }
 }
 
 func scenarios() []scenario {
 	return []scenario{
-		{name: "allinone", share: 100, run: allInOne},
+		{"recovery", "how soon the only process goes on", percent(3, 10), recovery},
+		{"wiped", "the store is lost with 50 runs under way", func(int) int { return 1 }, wiped},
+		{"allinone", "one process is everything; every failpoint, and any moment", percent(68, 1), allInOne},
+		{"apart", "each role is a process; its failpoints, and any moment", percent(20, 1), apart},
+		{"r3", "one of three brokers", percent(4, 3), r3},
+		{"cluster", "the API server and the kubelet", percent(3, 6), clusterPrograms},
 	}
 }
 
@@ -34,42 +42,6 @@ func names(list []scenario) []string {
 		all = append(all, s.name)
 	}
 	return all
-}
-
-func run(ctx context.Context, args []string, out io.Writer) error {
-	o, err := parse(args, out)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	picked, err := pick(o.Scenarios)
-	if err != nil {
-		return err
-	}
-	l, err := newLab(ctx, o, out)
-	if err != nil {
-		return err
-	}
-	l.say("seed %d; logs in %s", o.Seed, l.dir)
-	if l.log, err = l.watchRuns(ctx); err != nil {
-		return err
-	}
-	defer l.log.close()
-	var errs []error
-	for _, s := range picked {
-		kills := max(o.Kills*s.share/100, 1)
-		l.say("scenario %s: %d kills", s.name, kills)
-		if err := s.run(ctx, l, kills); err != nil {
-			if ctx.Err() != nil {
-				return errInterrupted
-			}
-			l.say("scenario %s: %v", s.name, err)
-			errs = append(errs, fmt.Errorf("scenario %s: %w", s.name, err))
-		}
-	}
-	return errors.Join(append(errs, l.report(ctx))...)
 }
 
 func pick(wanted string) ([]scenario, error) {
@@ -88,12 +60,21 @@ func pick(wanted string) ([]scenario, error) {
 	return picked, nil
 }
 
-// allInOne kills the one process that is everything, at each point and at random.
-func allInOne(ctx context.Context, l *lab, kills int) error {
-	f, err := l.allInOne("allinone")
-	if err != nil {
-		return err
-	}
+// Boundaries that are no failpoint.
+const (
+	anyMoment   = "any moment: all in one"
+	roleMoment  = "any moment: " // and the role
+	recoveryRow = "recovery: all in one"
+	wipedRow    = "store wiped"
+	memberRow   = "one of three brokers"
+	clusterRow  = "cluster: " // and the program
+)
+
+// every is how often a run is started at most, while there is load.
+const every = 200 * time.Millisecond
+
+// under runs something under load and then waits for the end of all runs.
+func (l *lab) under(ctx context.Context, f *fleet, prefix string, do func(*killer) error) error {
 	defer f.close()
 	if err := f.start(ctx); err != nil {
 		return err
@@ -103,48 +84,78 @@ func allInOne(ctx context.Context, l *lab, kills int) error {
 		return err
 	}
 	defer nc.Close()
-	k := &killer{lab: l, fleet: f, nc: nc, resume: time.Second, patience: 15 * time.Second}
-	points := failpoint.Points()
-	for _, p := range points {
-		l.ledger.list(string(p))
-	}
-	g := l.startLoad(ctx, "all", l.options.UnderWay, 250*time.Millisecond)
+	k := &killer{lab: l, fleet: f, nc: nc, resume: l.options.Resume, patience: meet}
+	g := l.startLoad(ctx, prefix, l.options.UnderWay, every)
 	defer g.close()
-	err = k.points(ctx, points, kills, l.began.Add(l.options.Limit))
+	err = do(k)
 	g.close()
 	if err != nil {
-		return err
+		return errors.Join(err, l.take(ctx, nil)) // what there is
 	}
-	l.say("no more kills; waiting for the end of all runs")
+	l.say("%s: no more kills; waiting for the end of %d runs", f.name, len(l.log.underWay()))
 	return l.settle(ctx, f)
 }
 
-// report prints the table and the stories of what went wrong.
-func (l *lab) report(_ context.Context) error {
-	var runs []*tally.Run
-	var bad []*track
-	l.log.each(func(t *track) {
-		runs = append(runs, &t.Run)
-		if v := tally.Judge(&t.Run); v.Bad() {
-			bad = append(bad, t)
-		}
+// meet is how long something may take to come by an armed point.
+const meet = 15 * time.Second
+
+// allInOne kills the one process that is everything, at each point and at any
+// moment.
+func allInOne(ctx context.Context, l *lab, kills int) error {
+	f, err := l.allInOne("allinone")
+	if err != nil {
+		return err
+	}
+	return l.under(ctx, f, "all", func(k *killer) error {
+		return k.turns(ctx, append(l.points(failpoint.Points()), l.moments(anyMoment, f.servers[0])...), kills)
 	})
-	rows, total := tally.Count(l.ledger.boundaries(), runs)
-	fmt.Fprintf(l.out, "\n%s\n", tally.Format(rows, &total))
-	for _, t := range bad[:min(len(bad), 5)] {
-		l.tellStory(t)
+}
+
+// apart kills each role where it is a process of its own.
+func apart(ctx context.Context, l *lab, kills int) error {
+	f, err := l.apart("apart")
+	if err != nil {
+		return err
 	}
-	var faults []string
-	for i := range rows {
-		if rows[i].Problem != "" {
-			faults = append(faults, rows[i].Name+" "+rows[i].Problem)
+	return l.under(ctx, f, "apart", func(k *killer) error {
+		var targets []target
+		for _, s := range f.servers {
+			targets = append(targets, l.moments(roleMoment+s.name, s)...)
 		}
+		// Points of roles apart stand in rows of their own: what is killed there is
+		// less than in one process.
+		points := l.points(failpoint.Points())
+		for i := range points {
+			points[i].boundary = "apart: " + points[i].boundary
+			points[i].optional = true // as many as there is time for
+		}
+		return k.turns(ctx, interleave(targets, points, l), kills)
+	})
+}
+
+// interleave mixes so that both come, also when there is time for few.
+func interleave(a, b []target, l *lab) []target {
+	l.random.Shuffle(len(b), func(i, j int) { b[i], b[j] = b[j], b[i] })
+	var mixed []target
+	for i := range max(len(a), len(b)) {
+		mixed = append(mixed, a[i%len(a)], b[i%len(b)])
 	}
-	if len(bad) > 0 {
-		faults = append(faults, fmt.Sprintf("%d runs went wrong", len(bad)))
+	return mixed
+}
+
+// clusterPrograms kills what Salvor leans on.
+func clusterPrograms(ctx context.Context, l *lab, kills int) error {
+	f, err := l.allInOne("cluster")
+	if err != nil {
+		return err
 	}
-	if len(faults) > 0 {
-		return fmt.Errorf("%s; logs in %s, repeat with CHAOS_SEED=%d", strings.Join(faults, "; "), l.dir, l.options.Seed)
-	}
-	return nil
+	return l.under(ctx, f, "cluster", func(k *killer) error {
+		for i := range kills {
+			program := []string{"kube-apiserver", "kubelet"}[i%2]
+			if err := k.program(ctx, program); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
