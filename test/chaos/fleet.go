@@ -79,6 +79,10 @@ func (l *lab) bridgeArgs() []string {
 
 func (l *lab) runnerArgs(name string) []string {
 	args := []string{"--runner-name", name}
+	if l.fast {
+		// More of each life is spent in taking over, less in waiting for it.
+		args = append(args, "--runner-ack-wait", "2s", "--runner-claim-ttl", "3s")
+	}
 	if l.has("--poison-after") {
 		// Kills come so often that an innocent job may well meet three of them.
 		args = append(args, "--poison-after", "0")

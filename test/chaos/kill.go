@@ -16,6 +16,7 @@ type killer struct {
 	lab   *lab
 	fleet *fleet
 	nc    *nats.Conn
+	load  *load
 	// resume is how long the first step after a kill is waited for; what takes
 	// longer is measured all the same, unless the next kill comes first.
 	resume time.Duration
@@ -34,6 +35,9 @@ func (k *killer) at(ctx context.Context, point failpoint.Point, boundary string)
 	}
 	defer k.fleet.disarm()
 	limit := time.After(k.patience)
+	nudge := time.NewTicker(time.Second)
+	defer nudge.Stop()
+	k.load.nudge(comesBy(point))
 	for k.fleet.kills(point) == before {
 		if dead := k.fleet.dead(); len(dead) > 0 {
 			time.Sleep(20 * time.Millisecond) // the file is written before the signal
@@ -47,6 +51,8 @@ func (k *killer) at(ctx context.Context, point failpoint.Point, boundary string)
 			return false, ctx.Err()
 		case <-limit:
 			return false, nil
+		case <-nudge.C:
+			k.load.nudge(comesBy(point))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -56,6 +62,19 @@ func (k *killer) at(ctx context.Context, point failpoint.Point, boundary string)
 		return false, err
 	}
 	return true, k.again(ctx, boundary, k.fleet.kills(point)-before)
+}
+
+// comesBy is a kind of run that comes by a point.
+func comesBy(point failpoint.Point) string {
+	switch point {
+	case failpoint.BridgeBeforeRequest, failpoint.BridgeAfterRequest, failpoint.DispatcherAfterCancel:
+		return "cancel"
+	case failpoint.DispatcherAfterTimer, failpoint.DispatcherAfterFired:
+		return "retry"
+	case failpoint.RunnerAfterStarted:
+		return "exec"
+	}
+	return "task"
 }
 
 // process kills a process at any moment and starts it again.

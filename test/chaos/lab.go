@@ -39,9 +39,14 @@ type lab struct {
 	deadline time.Time
 	random   *rand.Rand
 	flags    string // what `salvor serve --help` says
+	commands string // what `salvor --help` says
 	log      *record
 	ledger   *ledger
 	serials  int
+	// fast makes fleets with short waits; otherwise they have the defaults of Salvor.
+	fast bool
+	// unsteady is set while programs of the cluster are killed.
+	unsteady bool
 }
 
 // newLab connects to the cluster and makes it ready.
@@ -73,6 +78,10 @@ func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
 		return nil, fmt.Errorf("%s serve --help: %w\n%s", o.Salvor, err, help)
 	}
 	l.flags = string(help)
+	if help, err = exec.CommandContext(ctx, o.Salvor, "--help").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s --help: %w\n%s", o.Salvor, err, help)
+	}
+	l.commands = string(help)
 	config, err := clientcmd.BuildConfigFromFlags("", tools.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", tools.Kubeconfig, err)
@@ -86,6 +95,9 @@ func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
 
 // has tells whether `salvor serve` has a flag.
 func (l *lab) has(flag string) bool { return strings.Contains(l.flags, flag+" ") }
+
+// can tells whether salvor has a command.
+func (l *lab) can(command string) bool { return strings.Contains(l.commands, "\n  "+command+" ") }
 
 func (l *lab) effects() string { return filepath.Join(l.dir, "effects") }
 func (l *lab) lines() string   { return filepath.Join(l.effects(), "lines") }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/test/chaos/tally"
@@ -26,9 +26,11 @@ type load struct {
 	every  time.Duration
 	random *rand.Rand
 
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-	started int
+	// nudges are kinds of which one more is wanted now, whatever is under way.
+	nudges chan string
+
+	stop context.CancelFunc
+	done sync.WaitGroup
 }
 
 // startLoad starts runs, named after the scenario, until it is stopped.
@@ -36,6 +38,7 @@ func (l *lab) startLoad(ctx context.Context, prefix string, atMost int, every ti
 	ctx, cancel := context.WithCancel(ctx)
 	g := &load{
 		lab: l, record: l.log, prefix: prefix, kinds: l.kinds(), atMost: atMost, every: every, stop: cancel,
+		nudges: make(chan string, 8),
 		random: rand.New(rand.NewPCG(l.options.Seed, uint64(len(prefix)))), //nolint:gosec // not a secret
 	}
 	g.done.Go(func() { g.run(ctx) })
@@ -54,20 +57,43 @@ func (g *load) run(ctx context.Context) {
 	var deletions sync.WaitGroup
 	defer deletions.Wait()
 	for {
+		var k *kind
 		select {
 		case <-ctx.Done():
 			return
+		case name := <-g.nudges:
+			k = g.named(name)
 		case <-ticker.C:
+			if len(g.record.underWay()) < g.atMost {
+				k = g.pick()
+			}
 		}
-		if len(g.record.underWay()) >= g.atMost {
+		if k == nil {
 			continue
 		}
-		t := g.lab.startRun(ctx, g.prefix, g.pick(), float64(g.random.IntN(10))/10)
+		t := g.lab.startRun(ctx, g.prefix, k, float64(g.random.IntN(10))/10)
 		if t != nil && t.Plan.Cancelled {
 			after := time.Duration(g.random.IntN(3000)) * time.Millisecond
-			deletions.Go(func() { g.lab.deleteRun(ctx, t, after) })
+			deletions.Go(func() { g.lab.cancelRun(ctx, t, after) })
 		}
 	}
+}
+
+// nudge starts a run of a kind at once. It never blocks: there is load besides.
+func (g *load) nudge(name string) {
+	select {
+	case g.nudges <- name:
+	default:
+	}
+}
+
+func (g *load) named(name string) *kind {
+	for i := range g.kinds {
+		if g.kinds[i].plan.Kind == name {
+			return &g.kinds[i]
+		}
+	}
+	return nil
 }
 
 // pick draws a kind by weight.
@@ -92,6 +118,7 @@ func (l *lab) startRun(ctx context.Context, prefix string, k *kind, seconds floa
 	n := l.serials
 	id := fmt.Sprintf("%s-%04d-%s", prefix, n, k.plan.Kind)
 	t := &track{Run: tally.Run{ID: id, Plan: k.plan}, number: n, scales: k.scales}
+	t.Plan.Unsteady = l.unsteady
 	object := kanister.ObjectReference{Kind: "Namespace", Name: l.namespace, Namespace: l.namespace}
 	if k.scales {
 		if err := l.tools.Apply(ctx, deployment(l.namespace, id)); err != nil {
@@ -115,22 +142,41 @@ func (l *lab) startRun(ctx context.Context, prefix string, k *kind, seconds floa
 	return t
 }
 
-// deleteRun cancels a run by deleting its ActionSet.
-func (l *lab) deleteRun(ctx context.Context, t *track, after time.Duration) {
+// annotationCancel asks for the end of a run, which keeps its ActionSet.
+const annotationCancel = "salvor.io/cancel"
+
+// cancelRun cancels a run: every other by its annotation, where salvor knows it, the
+// others by deleting the ActionSet.
+func (l *lab) cancelRun(ctx context.Context, t *track, after time.Duration) {
 	select {
 	case <-ctx.Done(): // the load ends: the run must end all the same
 		ctx = context.WithoutCancel(ctx)
 	case <-time.After(after):
 	}
+	if t.number%2 == 0 && l.can("cancel") {
+		l.askToCancel(ctx, t)
+		return
+	}
+	l.deleteRun(ctx, t)
+}
+
+func (l *lab) askToCancel(ctx context.Context, t *track) {
+	patch := []byte(`{"metadata":{"annotations":{"` + annotationCancel + `":"chaos wants it cancelled"}}}`)
+	_ = eventually(ctx, time.Minute, "annotated", func(ctx context.Context) bool {
+		_, err := l.clients.ActionSets(l.namespace).Patch(ctx, t.ID, types.MergePatchType, patch, metav1.PatchOptions{})
+		return err == nil || gone(err)
+	}) // what was not cancelled is still running at the end, and counted
+	l.log.note([]string{t.ID}, "cancel annotation written")
+}
+
+// deleteRun deletes an ActionSet, which cancels its run.
+func (l *lab) deleteRun(ctx context.Context, t *track) {
 	_ = eventually(ctx, time.Minute, "deleted", func(ctx context.Context) bool {
 		err := l.clients.ActionSets(l.namespace).Delete(ctx, t.ID, metav1.DeleteOptions{})
 		return err == nil || gone(err)
-	}) // what was not deleted is still running at the end, and counted
+	}) // as above
 	l.log.mu.Lock()
 	defer l.log.mu.Unlock()
 	t.deleted = true
 	t.tell(l.began, time.Now(), "ActionSet deleted")
 }
-
-// suffix is the kind of a run, from its name.
-func suffix(id string) string { return id[strings.LastIndexByte(id, '-')+1:] }

@@ -31,8 +31,6 @@ type track struct {
 	created time.Time
 	// deleted is set once the ActionSet was deleted, which cancels the run.
 	deleted bool
-	// wiped is how the run stood in its ActionSet when the store was lost.
-	wiped *tally.End
 	// status is the last that was seen.
 	status *kanister.ActionSetStatus
 	// story has what happened, for a person.
@@ -212,7 +210,11 @@ func (r *record) markWiped(ids []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range ids {
-		r.runs[id].wiped = r.runs[id].End
+		t := r.runs[id]
+		t.Wiped = &tally.End{} // nothing was said of it yet
+		if t.End != nil {
+			t.Wiped = t.End
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var errs []error
 	for _, s := range picked {
 		kills := s.kills(o.Kills)
+		l.fast = s.fast
 		l.say("scenario %s: %s; %d kills", s.name, s.what, kills)
 		if err := s.run(ctx, l, kills); err != nil {
 			if ctx.Err() != nil {

@@ -18,6 +18,8 @@ type scenario struct {
 	// kills is how many of a total are this scenario's.
 	kills func(total int) int
 	run   func(ctx context.Context, l *lab, kills int) error
+	// fast shortens Salvor's waits; without it Salvor runs with its defaults.
+	fast bool
 }
 
 // percent is a part of all kills, but not fewer than a number.
@@ -27,12 +29,12 @@ func percent(part, least int) func(int) int {
 
 func scenarios() []scenario {
 	return []scenario{
-		{"recovery", "how soon the only process goes on", percent(3, 10), recovery},
-		{"wiped", "the store is lost with 50 runs under way", func(int) int { return 1 }, wiped},
-		{"allinone", "one process is everything; every failpoint, and any moment", percent(68, 1), allInOne},
-		{"apart", "each role is a process; its failpoints, and any moment", percent(20, 1), apart},
-		{"r3", "one of three brokers", percent(4, 3), r3},
-		{"cluster", "the API server and the kubelet", percent(3, 6), clusterPrograms},
+		{"recovery", "how soon the only process goes on", percent(3, 10), recovery, false},
+		{"wiped", "the store is lost with 50 runs under way", func(int) int { return 1 }, wiped, false},
+		{"allinone", "one process is everything; every failpoint, and any moment", percent(68, 1), allInOne, true},
+		{"apart", "each role is a process; its failpoints, and any moment", percent(20, 1), apart, true},
+		{"r3", "one of three brokers", percent(4, 3), r3, false},
+		{"cluster", "the API server and the kubelet", percent(3, 6), clusterPrograms, false},
 	}
 }
 
@@ -87,6 +89,7 @@ func (l *lab) under(ctx context.Context, f *fleet, prefix string, do func(*kille
 	k := &killer{lab: l, fleet: f, nc: nc, resume: l.options.Resume, patience: meet}
 	g := l.startLoad(ctx, prefix, l.options.UnderWay, every)
 	defer g.close()
+	k.load = g
 	err = do(k)
 	g.close()
 	if err != nil {
@@ -149,6 +152,8 @@ func clusterPrograms(ctx context.Context, l *lab, kills int) error {
 	if err != nil {
 		return err
 	}
+	l.unsteady = true
+	defer func() { l.unsteady = false }()
 	return l.under(ctx, f, "cluster", func(k *killer) error {
 		for i := range kills {
 			program := []string{"kube-apiserver", "kubelet"}[i%2]

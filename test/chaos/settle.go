@@ -121,7 +121,7 @@ func endOfRun(run *event.Run) *tally.End {
 }
 
 // streams whose messages must all be gone when nothing is under way.
-var streams = []string{event.StreamJobs, event.StreamReports, event.StreamTimers}
+var streams = []string{event.StreamJobs, event.StreamReports, event.StreamTimers, event.StreamDLQ}
 
 // leftovers are the things that are still there, by the uid of their run.
 func (l *lab) leftovers(ctx context.Context, js jetstream.JetStream) (map[string][]string, error) {

@@ -153,7 +153,7 @@ func (l *lab) kinds() []kind {
 		{weight: 1, plan: tally.Plan{Kind: "fails", Steps: []tally.Step{step("work"), step("never")}, Defer: ref(step("tidy")), Fails: "work"}},
 		{weight: 2, plan: tally.Plan{Kind: "cancel", Steps: []tally.Step{step("work")}, Defer: ref(step("tidy")), Cancelled: true}},
 	}
-	if l.options.Retry {
+	if l.can("retry") { // the command came with the policy
 		kinds = append(kinds, kind{
 			weight: 2, plan: tally.Plan{Kind: "retry", Steps: []tally.Step{{Name: "work", Lines: 2}}, Artifact: "work"},
 			annotations: map[string]string{"salvor.io/attempts": "3", "salvor.io/backoff": "1s"},

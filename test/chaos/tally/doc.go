@@ -13,6 +13,10 @@
 //	cancelled                at most one
 //	pending                  none
 //
+// When the whole store was lost, a step may be done once more unless the ActionSet
+// said that it was complete (or, if it may run only once, that it had begun). That is
+// counted as repeated and is no fault.
+//
 // Too few lines are a loss, too many are a duplicate, a run without an end is
 // stuck, and an end that the plan does not allow is wrong.
 //

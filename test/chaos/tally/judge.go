@@ -11,9 +11,12 @@ const interrupted = "was interrupted"
 // Verdict is what is wrong with a run. The zero value is good.
 type Verdict struct {
 	Lost, Duplicated, Stuck, Wrong, Orphans bool
-	// Interrupted is no fault: a step that may run only once lost its process, and
-	// the run says so.
+	// Interrupted is no fault: a step that may run only once lost its process, or
+	// the cluster failed under it, and the run says so.
 	Interrupted bool
+	// Repeated is no fault: the store was lost while the step was under way, and
+	// it was done again.
+	Repeated bool
 	// Why says each fault in words.
 	Why []string
 }
@@ -45,7 +48,7 @@ func Judge(r *Run) Verdict {
 	if !r.End.State.Ended() {
 		v.add(&v.Stuck, "still %s", r.End.State)
 	}
-	v.Interrupted = r.End.State == Failed && strings.Contains(r.End.Message, interrupted)
+	v.Interrupted = r.End.State == Failed && (strings.Contains(r.End.Message, interrupted) || r.Plan.Unsteady && outage(r.End.Message))
 	judgeEnd(&v, r)
 	judgeSteps(&v, r)
 	for _, missed := range r.Missed {
@@ -64,7 +67,7 @@ func judgeEnd(v *Verdict, r *Run) {
 	}
 	switch {
 	case !r.End.State.Ended(), r.End.State == want, v.Interrupted && mayBeInterrupted(&r.Plan):
-	case r.Plan.Cancelled && r.End.State == Cancelled:
+	case r.Plan.Cancelled && (r.End.State == Cancelled || r.End.State == Failed && strings.Contains(r.End.Message, "cancel")):
 	default:
 		v.add(&v.Wrong, "ended %s and not %s: %s", r.End.State, want, r.End.Message)
 	}
@@ -78,7 +81,23 @@ func judgeEnd(v *Verdict, r *Run) {
 	}
 }
 
+// outages are what a step says that failed because the cluster did.
+func outage(message string) bool {
+	for _, sign := range []string{
+		"the connection was lost", "unable to upgrade connection", "connection refused", "Timeout occurred",
+		"StartError", "the server is currently unable", "etcdserver:", "i/o timeout", "unexpected EOF", "connection reset",
+	} {
+		if strings.Contains(message, sign) {
+			return true
+		}
+	}
+	return false
+}
+
 func mayBeInterrupted(p *Plan) bool {
+	if p.Unsteady {
+		return true
+	}
 	for _, step := range all(p) {
 		if step.Once {
 			return true
@@ -115,7 +134,11 @@ func judgeSteps(v *Verdict, r *Run) {
 		if n < least {
 			v.add(&v.Lost, "step %s is %s and has %d effects of %d", step.Name, r.End.Steps[step.Name], n, least)
 		}
-		if n > most {
+		switch {
+		case n <= most:
+		case n == most+1 && excused(r, &step):
+			v.Repeated = true
+		default:
 			v.add(&v.Duplicated, "step %s is %s and has %d effects, more than %d", step.Name, r.End.Steps[step.Name], n, most)
 		}
 		delete(count, step.Name)
@@ -127,6 +150,23 @@ func judgeSteps(v *Verdict, r *Run) {
 	for name, n := range count {
 		v.add(&v.Wrong, "%d effects of step %s, which the run does not have", n, name)
 	}
+}
+
+// excused tells whether a step may have been done twice, because the store was lost
+// and the ActionSet did not say that the step was complete. A step that may run only
+// once is excused only if the ActionSet did not yet say that it had begun.
+func excused(r *Run, step *Step) bool {
+	if r.Wiped == nil {
+		return false
+	}
+	switch r.Wiped.Steps[step.Name] {
+	case Complete:
+		return false
+	case Running, Failed, Cancelled:
+		return !step.Once
+	case Pending:
+	}
+	return true
 }
 
 // allowed is how many effects a step may have, from how it stands.

@@ -14,6 +14,9 @@ type Plan struct {
 	Fails string
 	// Cancelled says that the run is cancelled on its way: it may end at any step.
 	Cancelled bool
+	// Unsteady says that programs of the cluster are killed too, so that steps may
+	// fail on a connection that broke or a container that was not started.
+	Unsteady bool
 	// Artifact names the step that publishes who it was, in the artifact; empty if
 	// the run leaves no artifact.
 	Artifact string
@@ -90,6 +93,9 @@ type Run struct {
 	Accepted bool
 	// End is what its record says; nil if there is no record.
 	End *End
+	// Wiped is how the run stood in its ActionSet when the whole store was lost; nil
+	// if that did not happen to it.
+	Wiped *End
 	// Lines are its effects.
 	Lines []Line
 	// Missed are effects counted elsewhere that are not there, in words.

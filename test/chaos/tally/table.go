@@ -25,7 +25,7 @@ type Boundary struct {
 type Row struct {
 	Boundary
 
-	Runs, Lost, Duplicated, Stuck, Wrong, Orphans, Interrupted int
+	Runs, Lost, Duplicated, Stuck, Wrong, Orphans, Interrupted, Repeated int
 }
 
 // Bad reports whether the row has something that must not be.
@@ -74,6 +74,7 @@ func (r *Row) add(v *Verdict) {
 		{&r.Wrong, v.Wrong},
 		{&r.Orphans, v.Orphans},
 		{&r.Interrupted, v.Interrupted},
+		{&r.Repeated, v.Repeated},
 	} {
 		if c.is {
 			*c.n++
@@ -88,18 +89,18 @@ func Format(rows []Row, total *Row) string {
 	for i := range rows {
 		width = max(width, len(rows[i].Name))
 	}
-	fmt.Fprintf(&b, "%-*s %6s %6s %5s %5s %6s %6s %8s %12s %15s\n", width,
-		"boundary", "runs", "killed", "lost", "dup.", "stuck", "wrong", "orphans", "interrupted", "worst recovery")
+	fmt.Fprintf(&b, "%-*s %6s %6s %5s %5s %6s %6s %8s %12s %9s %15s\n", width,
+		"boundary", "runs", "killed", "lost", "dup.", "stuck", "wrong", "orphans", "interrupted", "repeated", "worst recovery")
 	for _, r := range append(slices.Clone(rows), *total) {
 		worst := "-"
 		if r.Measured > 0 {
 			worst = fmt.Sprintf("%.2f s", r.Worst.Seconds())
 		}
 		if r.Name == total.Name {
-			b.WriteString(strings.Repeat("-", width+79) + "\n")
+			b.WriteString(strings.Repeat("-", width+89) + "\n")
 		}
-		fmt.Fprintf(&b, "%-*s %6d %6d %5d %5d %6d %6d %8d %12d %15s", width,
-			r.Name, r.Runs, r.Killed, r.Lost, r.Duplicated, r.Stuck, r.Wrong, r.Orphans, r.Interrupted, worst)
+		fmt.Fprintf(&b, "%-*s %6d %6d %5d %5d %6d %6d %8d %12d %9d %15s", width,
+			r.Name, r.Runs, r.Killed, r.Lost, r.Duplicated, r.Stuck, r.Wrong, r.Orphans, r.Interrupted, r.Repeated, worst)
 		if r.Problem != "" {
 			b.WriteString("  " + r.Problem)
 		}

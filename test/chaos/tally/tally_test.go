@@ -93,6 +93,26 @@ func TestJudge(t *testing.T) {
 			func(r *tally.Run) { interrupt(1)(r); r.Plan.Steps[2].Once = false },
 			faults{interrupted: true, wrong: true}, "ended failed",
 		},
+		"failed by an outage of the cluster": {
+			func(r *tally.Run) { interrupt(1)(r); r.End.Message = "exec: Timeout occurred"; r.Plan.Unsteady = true },
+			faults{interrupted: true}, "",
+		},
+		"failed by an outage, and yet repeated": {
+			func(r *tally.Run) { interrupt(2)(r); r.End.Message = "exec: Timeout occurred"; r.Plan.Unsteady = true },
+			faults{interrupted: true, duplicated: true}, "bump is failed and has 2 effects",
+		},
+		"failed by an outage that there was none of": {
+			func(r *tally.Run) { interrupt(1)(r); r.End.Message = "exec: Timeout occurred" },
+			faults{wrong: true}, "Timeout occurred",
+		},
+		"cancelled, said in the status": {
+			func(r *tally.Run) {
+				r.Plan.Cancelled, r.End.State, r.End.Message = true, tally.Failed, "cancelled: chaos"
+				r.End.Steps["work"], r.End.Steps["bump"] = tally.Failed, tally.Pending
+				r.Lines = []tally.Line{r.Lines[0], r.Lines[2]}
+			},
+			faults{}, "",
+		},
 		"an effect counted elsewhere is missed": {
 			func(r *tally.Run) { r.Missed = []string{"Deployment r1 has 0 replicas and not 3"} },
 			faults{lost: true}, "0 replicas",
@@ -157,6 +177,40 @@ func TestJudge(t *testing.T) {
 			}
 			assert.Contains(t, joined(v.Why), c.why)
 		})
+	}
+}
+
+func TestAStepIsExcusedOnlyWhenTheStoreWasLostUnderIt(t *testing.T) {
+	for _, c := range []struct {
+		step     string
+		recorded tally.State
+		times    int
+		repeated bool
+	}{
+		{"work", tally.Running, 2, true},
+		{"work", tally.Failed, 2, true},
+		{"work", tally.Pending, 2, true},
+		{"work", "", 2, true},
+		{"work", tally.Complete, 2, false},
+		{"work", tally.Running, 3, false},
+		{"bump", tally.Pending, 2, true},
+		{"bump", tally.Running, 2, false},
+		{"bump", tally.Complete, 2, false},
+	} {
+		r := good()
+		for range c.times - 1 {
+			r.Lines = append(r.Lines, tally.Line{Run: "r1", Step: c.step, By: "again"})
+		}
+		v := tally.Judge(r)
+		assert.True(t, v.Duplicated, "the store was not lost")
+		r.Lines = r.Lines[:4]
+		if c.times == 3 {
+			r.Lines = append(r.Lines, tally.Line{Run: "r1", Step: c.step, By: "and again"})
+		}
+		r.Wiped = &tally.End{State: tally.Running, Steps: map[string]tally.State{c.step: c.recorded}}
+		v = tally.Judge(r)
+		assert.Equal(t, c.repeated, v.Repeated, "%+v", c)
+		assert.Equal(t, !c.repeated, v.Duplicated, "%+v: %v", c, v.Why)
 	}
 }
 
