@@ -70,7 +70,7 @@ func comesBy(point failpoint.Point) string {
 	case failpoint.BridgeBeforeRequest, failpoint.BridgeAfterRequest, failpoint.DispatcherAfterCancel:
 		return "cancel"
 	case failpoint.DispatcherAfterTimer, failpoint.DispatcherAfterFired:
-		return "retry"
+		return "again"
 	case failpoint.RunnerAfterStarted:
 		return "exec"
 	}

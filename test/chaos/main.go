@@ -49,7 +49,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.DurationVar(&o.Limit, "limit", 8*time.Minute, "stop killing after this time, whatever was reached (it grows with -kills above 300)")
 	flags.DurationVar(&o.Patience, "patience", 2*time.Minute, "how long runs may take to end once nothing is killed any more")
 	flags.DurationVar(&o.Recovery, "recovery-bound", 30*time.Second, "fail when the first resumed action takes longer than this")
-	flags.IntVar(&o.UnderWay, "under-way", 40, "how many runs to keep under way")
+	flags.IntVar(&o.UnderWay, "under-way", 24, "how many runs to keep under way")
 	flags.DurationVar(&o.Resume, "resume", time.Second, "how long to wait after each kill for the first resumed step before the next kill")
 	flags.BoolVar(&o.Verbose, "v", false, "print a line for each kill")
 	flags.Usage = func() {

@@ -44,7 +44,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		l.say("scenario %s: %s; %d kills", s.name, s.what, kills)
 		if err := s.run(ctx, l, kills); err != nil {
 			if ctx.Err() != nil {
-				return errInterrupted
+				_ = l.take(context.WithoutCancel(ctx), nil) // as far as it came
+				return errors.Join(errInterrupted, l.report())
 			}
 			l.say("scenario %s: %v", s.name, err)
 			errs = append(errs, fmt.Errorf("scenario %s: %w", s.name, err))

@@ -55,6 +55,9 @@ func (l *lab) settle(ctx context.Context, f *fleet) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+	for uid, things := range left {
+		l.say("left behind by run %q: %s", uid, strings.Join(things, ", "))
+	}
 	return l.take(ctx, left)
 }
 
@@ -149,6 +152,9 @@ func (l *lab) leftovers(ctx context.Context, js jetstream.JetStream) (map[string
 			return nil, fmt.Errorf("look for messages on %s: %w", name, err)
 		}
 		for subject := range info.State.Subjects {
+			if strings.HasPrefix(subject, fired) {
+				continue // it has done its work and goes by its age
+			}
 			uid := l.uidIn(subject)
 			left[uid] = append(left[uid], subject)
 		}
@@ -158,6 +164,9 @@ func (l *lab) leftovers(ctx context.Context, js jetstream.JetStream) (map[string
 	}
 	return left, nil
 }
+
+// fired begins the subjects of timers that fired.
+var fired = strings.TrimSuffix(event.FiredSubjects(), ">")
 
 func (l *lab) claims(ctx context.Context, js jetstream.JetStream, left map[string][]string) error {
 	kv, err := js.KeyValue(ctx, event.BucketLeases)

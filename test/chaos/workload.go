@@ -93,6 +93,13 @@ actions:
       name: tidy
       {pod}
           command: [sh, -c, '{line} tidy $POD_UID >> /effects/lines']
+  again:
+    outputArtifacts: {made: {keyValue: {by: '{{ .Phases.bump.Output.by }}'}}}
+    phases:
+      - {exec}
+        name: bump
+        {target}
+          command: [sh, -c, 'grep -q "^{{ .Options.id }} bump " /effects/lines; first=$?; {draw}; {line} bump $POD_UID >> /effects/lines; [ $first = 0 ] || exit 3; {output}']
   retry:
     outputArtifacts: {made: {keyValue: {by: '{{ .Phases.work.Output.by }}'}}}
     phases:
@@ -154,10 +161,13 @@ func (l *lab) kinds() []kind {
 		{weight: 2, plan: tally.Plan{Kind: "cancel", Steps: []tally.Step{step("work")}, Defer: ref(step("tidy")), Cancelled: true}},
 	}
 	if l.can("retry") { // the command came with the policy
+		policy := map[string]string{"salvor.io/attempts": "3", "salvor.io/backoff": "1s"}
 		kinds = append(kinds, kind{
-			weight: 2, plan: tally.Plan{Kind: "retry", Steps: []tally.Step{{Name: "work", Lines: 2}}, Artifact: "work"},
-			annotations: map[string]string{"salvor.io/attempts": "3", "salvor.io/backoff": "1s"},
-		})
+			weight: 3, annotations: policy,
+			plan: tally.Plan{Kind: "again", Steps: []tally.Step{{Name: "bump", Lines: 2, Once: true}}, Artifact: "bump"},
+		}, kind{
+			weight: 1, annotations: policy,
+			plan: tally.Plan{Kind: "retry", Steps: []tally.Step{{Name: "work", Lines: 2}}, Artifact: "work"}})
 	}
 	return kinds
 }

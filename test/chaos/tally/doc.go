@@ -7,10 +7,10 @@
 // A step (a phase, or the deferPhase) leaves a line behind each time it takes
 // effect. How many there must be follows from how the step is said to have ended:
 //
-//	complete                 exactly as many as the plan says (one)
+//	complete                 exactly as many as the plan says: one for each attempt
 //	failed, as planned       exactly as many as the plan says
-//	failed by interruption   at most one: nobody can know, and it was not repeated
-//	cancelled                at most one
+//	failed by interruption   at most so many: nobody can know, and it was not repeated
+//	cancelled                at most so many
 //	pending                  none
 //
 // When the whole store was lost, a step may be done once more unless the ActionSet

@@ -5,8 +5,11 @@ import (
 	"strings"
 )
 
-// interrupted is what the failure of a step says that may not be run again.
-const interrupted = "was interrupted"
+// interrupted reports whether the failure of a step says that it may not be run
+// again, because its process or the record of its run was lost.
+func interrupted(message string) bool {
+	return strings.Contains(message, "was interrupted") || strings.Contains(message, "may not be run again")
+}
 
 // Verdict is what is wrong with a run. The zero value is good.
 type Verdict struct {
@@ -48,7 +51,7 @@ func Judge(r *Run) Verdict {
 	if !r.End.State.Ended() {
 		v.add(&v.Stuck, "still %s", r.End.State)
 	}
-	v.Interrupted = r.End.State == Failed && (strings.Contains(r.End.Message, interrupted) || r.Plan.Unsteady && outage(r.End.Message))
+	v.Interrupted = r.End.State == Failed && (interrupted(r.End.Message) || r.Plan.Unsteady && outage(r.End.Message))
 	judgeEnd(&v, r)
 	judgeSteps(&v, r)
 	for _, missed := range r.Missed {
@@ -177,9 +180,6 @@ func allowed(v *Verdict, r *Run, step *Step) (least, most int) {
 	case Failed:
 		if step.Name == r.Plan.Fails {
 			return step.Lines, step.Lines
-		}
-		if v.Interrupted && step.Once {
-			return 0, 1
 		}
 		return 0, step.Lines // the end of the run tells whether it may have failed
 	case Running, Cancelled:
