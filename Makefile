@@ -10,7 +10,8 @@ export CGO_ENABLED ?= 0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/salvor-io/salvor/internal/version.Version=$(VERSION) -X main.version=$(VERSION)
 # The same flags as for the images, so that both share what is compiled.
-GOBUILD := go build -tags disable_grpc_modules -ldflags '$(LDFLAGS)'
+TAGS := disable_grpc_modules
+GOBUILD := go build -tags $(TAGS) -ldflags '$(LDFLAGS)'
 
 # Tools that are pinned here and not in go.mod.
 GOLANGCI_LINT := .local/tools/golangci-lint-v2.15.0
@@ -42,6 +43,20 @@ build: ## Build bin/salvor and bin/kando
 .PHONY: e2e
 e2e: cluster-or-kubeconfig build ## End-to-end tests on the cluster
 	go test -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e/...
+
+# How many kills, which random numbers, which boundary only: CHAOS_RUNS=1000 is the
+# long run; CHAOSFLAGS=-h lists what else there is.
+CHAOS_RUNS ?= 300
+CHAOS_SEED ?=
+CHAOS_ONLY ?=
+CHAOSFLAGS ?=
+
+.PHONY: chaos
+chaos: cluster ## Kill every process at every boundary and count effects (CHAOS_RUNS=1000, CHAOS_SEED=…, CHAOS_ONLY=point)
+	@go build -tags $(TAGS),failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/ ./cmd/salvor
+	@go build -o bin/chaos/ ./test/chaos
+	@cd deploy/local && GOWORK=off go build -buildvcs=false -o $(CURDIR)/bin/ ./cmd/localcluster
+	@bin/chaos/chaos -kills $(CHAOS_RUNS) $(if $(CHAOS_SEED),-seed $(CHAOS_SEED)) $(if $(CHAOS_ONLY),-only $(CHAOS_ONLY)) $(CHAOSFLAGS)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters on both modules

@@ -12,9 +12,6 @@ import (
 	"syscall"
 )
 
-// Variable names the directory that arms points.
-const Variable = "SALVOR_FAILPOINTS"
-
 //nolint:gochecknoglobals // see the package comment
 var state struct {
 	sync.Mutex

@@ -1,5 +1,9 @@
 package failpoint
 
+// Variable names the directory that arms points, in the environment of a process
+// that was built with the tag failpoint.
+const Variable = "SALVOR_FAILPOINTS"
+
 // Point names a boundary.
 type Point string
 

@@ -132,3 +132,18 @@ func TestFootprintIsNotForgottenByASecondStart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, append(before, '\n'), after, "the note of the first start stays")
 }
+
+func TestEveryProgramCanBeStartedAgain(t *testing.T) {
+	c := New(layout.Layout{Repo: t.TempDir()}, progress.New(io.Discard))
+	starters := c.starters()
+	for _, name := range Programs() {
+		require.Contains(t, starters, name)
+	}
+	require.Len(t, starters, len(Programs()))
+}
+
+func TestNothingIsKilledWithoutACluster(t *testing.T) {
+	c := New(layout.Layout{Repo: t.TempDir()}, progress.New(io.Discard))
+	require.Error(t, c.Kill(t.Context(), kubelet))
+	require.Error(t, c.Start(t.Context(), kubelet))
+}

@@ -19,6 +19,9 @@ const Mark = "SALVOR_LOCALCLUSTER"
 
 const pollInterval = 25 * time.Millisecond
 
+// force is how long a process that was killed may take to be gone.
+const force = 10 * time.Second
+
 // Set is the programs of one cluster. Their records and output lie in Dir.
 type Set struct {
 	Dir string
@@ -120,6 +123,25 @@ func (s Set) Stop(ctx context.Context, name string, patience time.Duration) erro
 	return ignoreMissing(os.Remove(s.record(name)))
 }
 
+// Kill ends the recorded program without warning, as a crash does, and returns
+// when it is gone. That it does not run is an error: nothing was killed then.
+func (s Set) Kill(ctx context.Context, name string) error {
+	identity, err := s.Recorded(name)
+	if err != nil {
+		return fmt.Errorf("kill %s: it was not started: %w", name, err)
+	}
+	if !identity.Alive() {
+		return fmt.Errorf("kill %s: process %d has ended already; see %s", name, identity.PID, s.Log(name))
+	}
+	if err := signal([]Identity{identity}, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill %s: %w", name, err)
+	}
+	if !waitGone(ctx, []Identity{identity}, force) {
+		return fmt.Errorf("kill %s: process %d does not end even when killed", name, identity.PID)
+	}
+	return nil
+}
+
 // Marked returns every process that carries this set's mark.
 func (s Set) Marked() ([]Identity, error) { return Marked(Mark, s.Dir) }
 
@@ -135,7 +157,6 @@ func Stop(ctx context.Context, identities []Identity, patience time.Duration) er
 	if err := signal(identities, syscall.SIGKILL); err != nil {
 		return err
 	}
-	const force = 10 * time.Second
 	if !waitGone(ctx, identities, force) {
 		return fmt.Errorf("process %d does not end even when killed", identities[0].PID)
 	}

@@ -127,3 +127,19 @@ func TestRootedBelow(t *testing.T) {
 	require.False(t, rootedBelow(container, "/repo/.local/clu"))
 	require.False(t, rootedBelow(host, "/repo/.local/cluster"), "a process that only sees the container's mount")
 }
+
+func TestKillIsSudden(t *testing.T) {
+	set := Set{Dir: t.TempDir()}
+	require.ErrorContains(t, set.Kill(t.Context(), "x"), "was not started")
+	// Asked to end it would say so; killed it says nothing more.
+	require.NoError(t, set.Start(Program{Name: "x", Path: "/bin/sh", Args: []string{"-c", "trap 'echo asked; exit' TERM; echo ready; while :; do sleep 0.01; done"}}))
+	require.Eventually(t, func() bool { return set.Tail("x") == "ready" }, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, set.Kill(t.Context(), "x"))
+	require.False(t, set.Running("x"))
+	require.Equal(t, "ready", set.Tail("x"))
+	require.ErrorContains(t, set.Kill(t.Context(), "x"), "has ended already")
+
+	require.NoError(t, set.Start(Program{Name: "x", Path: "/bin/sleep", Args: []string{"600"}}), "again under the same name")
+	require.True(t, set.Running("x"))
+	require.NoError(t, set.Stop(t.Context(), "x", 5*time.Second))
+}

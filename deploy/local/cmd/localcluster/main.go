@@ -57,7 +57,7 @@ func root() *cobra.Command {
 		here = "."
 	}
 	cmd.PersistentFlags().StringVar(&repo, "repo", here, "a folder inside the repository to work for")
-	cmd.AddCommand(t.setup(), t.build(), t.up(), t.down(), t.images())
+	cmd.AddCommand(t.setup(), t.build(), t.up(), t.down(), t.images(), t.kill(), t.start())
 	return cmd
 }
 
@@ -114,6 +114,36 @@ func (t *tool) down() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cluster.New(t.layout, t.out).Down(cmd.Context())
+		},
+	}
+}
+
+func (t *tool) kill() *cobra.Command {
+	return &cobra.Command{
+		Use:   "kill PROGRAM",
+		Short: "End one program of the running cluster without warning, to see what that does",
+		Long: "End one program of the running cluster without warning (kill -9), to see what that does.\n" +
+			"Containers go on. `localcluster start` starts it again.",
+		ValidArgs: cluster.Programs(),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.out.Step(cmd.Context(), "kill "+args[0], func(ctx context.Context) error {
+				return cluster.New(t.layout, t.out).Kill(ctx, args[0])
+			})
+		},
+	}
+}
+
+func (t *tool) start() *cobra.Command {
+	return &cobra.Command{
+		Use:       "start PROGRAM",
+		Short:     "Start one program again that was killed, and wait until the cluster is well",
+		ValidArgs: cluster.Programs(),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.out.Step(cmd.Context(), "start "+args[0], func(ctx context.Context) error {
+				return cluster.New(t.layout, t.out).Start(ctx, args[0])
+			})
 		},
 	}
 }
