@@ -8,19 +8,20 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/kube"
 )
 
 const indexKey = "salvor.io/key"
 
 // watcher is the one informer for all pods, fanned out to whoever follows one.
 type watcher struct {
-	factory  informers.SharedInformerFactory
 	informer cache.SharedIndexInformer
 
 	mu   sync.Mutex
@@ -29,12 +30,10 @@ type watcher struct {
 
 func newWatcher(client kubernetes.Interface) (*watcher, error) {
 	w := &watcher{subs: map[types.NamespacedName]map[*subscription]struct{}{}}
-	w.factory = informers.NewSharedInformerFactoryWithOptions(client, 0,
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = LabelRun }),
-		informers.WithTransform(slim))
-	w.informer = w.factory.Core().V1().Pods().Informer()
-	if err := w.informer.AddIndexers(cache.Indexers{indexKey: indexByKey}); err != nil {
-		return nil, fmt.Errorf("index pods: %w", err)
+	w.informer = cache.NewSharedIndexInformerWithOptions(podSource(client), &corev1.Pod{},
+		cache.SharedIndexInformerOptions{ObjectDescription: "pods of phases", Indexers: cache.Indexers{indexKey: indexByKey}})
+	if err := w.informer.SetTransform(slim); err != nil {
+		return nil, fmt.Errorf("watch pods: %w", err)
 	}
 	_, err := w.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { w.tell(o, false) },
@@ -45,6 +44,31 @@ func newWatcher(client kubernetes.Interface) (*watcher, error) {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
 	return w, nil
+}
+
+// podSource lists and watches the pods of phases, and notices an etcd that went
+// back.
+func podSource(client kubernetes.Interface) cache.ListerWatcher {
+	pods := client.CoreV1().Pods(metav1.NamespaceAll)
+	ours := func(o metav1.ListOptions) metav1.ListOptions {
+		o.LabelSelector = LabelRun
+		return o
+	}
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return pods.List(ctx, ours(o)) // the reflector tells expired and refused by type
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return pods.Watch(ctx, ours(o)) // likewise
+		},
+	}
+	return cache.ToListWatcherWithWatchListSemantics(kube.Rewindable(source, func(ctx context.Context) (string, error) {
+		list, err := pods.List(ctx, ours(metav1.ListOptions{Limit: 1}))
+		if err != nil {
+			return "", err // likewise
+		}
+		return list.ResourceVersion, nil
+	}), client)
 }
 
 // slim drops what nobody here reads and what is often the larger half of a pod.
@@ -69,9 +93,7 @@ func indexByKey(o any) ([]string, error) {
 
 // run watches until ctx ends and everything it started has ended.
 func (w *watcher) run(ctx context.Context) {
-	w.factory.StartWithContext(ctx)
-	<-ctx.Done()
-	w.factory.Shutdown()
+	w.informer.RunWithContext(ctx)
 }
 
 // synced waits for the first list.
