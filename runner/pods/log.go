@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
@@ -87,9 +88,21 @@ var errLogEnded = errors.New("the log ended")
 
 // finish reads the log of a container that has ended, to its end.
 func (l *logReader) finish(ctx context.Context) error {
-	return again.Do(ctx, again.Policy{Clock: l.clock, Limit: logLimit, If: func(err error) bool {
-		return !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err)
-	}}, func(ctx context.Context) error { return l.read(ctx, false) })
+	return again.Do(ctx, again.Policy{Clock: l.clock, Limit: logLimit, If: readable}, func(ctx context.Context) error { return l.read(ctx, false) })
+}
+
+// readable tells whether a log that could not be read may be readable later. A pod
+// that the API server does not know stays away. One that only the kubelet does not
+// know (its 404 has no status of Kubernetes in it) is known again a moment after the
+// kubelet was started; giving up then would fail a command that has done its work.
+func readable(err error) bool {
+	switch {
+	case apierrors.IsForbidden(err):
+		return false
+	case apierrors.IsNotFound(err):
+		return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+	}
+	return true
 }
 
 // read reads from the start up to the end of the stream. Only whole lines reach

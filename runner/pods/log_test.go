@@ -2,16 +2,24 @@ package pods
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/salvor-io/salvor/internal/output"
@@ -103,10 +111,52 @@ func TestFinishGivesUpWhereAskingAgainIsUseless(t *testing.T) {
 	require.ErrorIs(t, l.finish(t.Context()), gone)
 }
 
+// A kubelet that has just been started does not know its pods for a moment, and the
+// API server passes its 404 on as it is.
+func TestFinishAsksAgainWhileTheKubeletDoesNotKnowThePod(t *testing.T) {
+	for name, c := range map[string]struct {
+		refuse func(http.ResponseWriter)
+		reads  bool
+	}{
+		"the kubelet does not know it": {func(w http.ResponseWriter) { http.Error(w, `pod "chaos/x" not found`, http.StatusNotFound) }, true},
+		"the API server does not know it": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusNotFound)
+			status := apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "x").Status()
+			status.Kind, status.APIVersion = "Status", "v1"
+			assert.NoError(t, json.NewEncoder(w).Encode(status))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if asked++; asked == 1 {
+					c.refuse(w)
+					return
+				}
+				_, _ = w.Write([]byte("the end\n")) // the reader went away
+			}))
+			defer server.Close()
+			client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+			require.NoError(t, err)
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}}
+			l := newLogReader(openLog(client, pod, "container"), clock.RealClock{}, func(string) {})
+			err = l.finish(t.Context())
+			if !c.reads {
+				require.True(t, apierrors.IsNotFound(err), "%v", err)
+				assert.Equal(t, 1, asked)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, []string{"the end"}, l.tail)
+		})
+	}
+}
+
 func TestFinishAsksAgainForALimitedTime(t *testing.T) {
-	clock := clocktesting.NewFakeClock(time.Unix(0, 0))
+	fake := clocktesting.NewFakeClock(time.Unix(0, 0))
 	opened := 0
-	l := newLogReader(func(context.Context, bool) (io.ReadCloser, error) { opened++; return nil, errCut }, clock, func(string) {})
+	l := newLogReader(func(context.Context, bool) (io.ReadCloser, error) { opened++; return nil, errCut }, fake, func(string) {})
 	done := make(chan error, 1)
 	go func() { done <- l.finish(t.Context()) }()
 	for {
@@ -116,8 +166,8 @@ func TestFinishAsksAgainForALimitedTime(t *testing.T) {
 			assert.Greater(t, opened, 5)
 			return
 		default:
-			if clock.HasWaiters() {
-				clock.Step(11 * time.Second)
+			if fake.HasWaiters() {
+				fake.Step(11 * time.Second)
 			}
 		}
 	}

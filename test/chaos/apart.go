@@ -29,7 +29,7 @@ func (l *lab) apart(name string) (*fleet, error) {
 	store := []string{"--data-dir", f.dataDir(), "--nats-listen", listen}
 	client := []string{"--nats", f.nats}
 	if l.hasBroker() {
-		if _, err := f.add("broker", append([]string{"--roles", "broker"}, store...)...); err != nil {
+		if err := f.add("broker", append([]string{"--roles", "broker"}, store...)...); err != nil {
 			return nil, err
 		}
 		store = client
@@ -47,7 +47,7 @@ func (l *lab) apart(name string) (*fleet, error) {
 		for _, some := range p.args {
 			args = append(args, some...)
 		}
-		if _, err := f.add(p.name, args...); err != nil {
+		if err := f.add(p.name, args...); err != nil {
 			return nil, err
 		}
 	}
@@ -63,7 +63,7 @@ func (l *lab) cluster(name string) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	const user, password = "chaos", "chaos" //nolint:gosec // of servers on the loopback that live for minutes
+	const user, password = "chaos", "chaos"
 	clients, between := filepath.Join(f.dir, "clients"), filepath.Join(f.dir, "between")
 	for _, file := range []string{clients, between} {
 		if err := os.WriteFile(file, []byte(user+":"+password+"\n"), 0o600); err != nil {
@@ -79,7 +79,7 @@ func (l *lab) cluster(name string) (*fleet, error) {
 	listens, routes := addresses[:members], addresses[members:]
 	for i := range members {
 		broker := fmt.Sprintf("broker-%d", i)
-		if _, err := f.add(broker, "--roles", "broker", "--data-dir", filepath.Join(f.dataDir(), broker), "--nats-listen", listens[i],
+		if err := f.add(broker, "--roles", "broker", "--data-dir", filepath.Join(f.dataDir(), broker), "--nats-listen", listens[i],
 			"--nats-auth", clients, "--broker-name", broker, "--broker-cluster-listen", routes[i], "--broker-cluster-auth", between,
 			"--broker-routes", "nats://"+strings.Join(routes, ",nats://")); err != nil {
 			return nil, err
@@ -87,8 +87,10 @@ func (l *lab) cluster(name string) (*fleet, error) {
 	}
 	urls := "nats://" + strings.Join(listens, ",nats://")
 	f.nats = "nats://" + user + ":" + password + "@" + strings.Join(listens, ",nats://"+user+":"+password+"@")
-	_, err = f.add("salvor", slices.Concat([]string{"--roles", "bridge,dispatcher,runner", "--nats", urls, "--nats-auth", clients,
-		"--replicas", strconv.Itoa(members)}, l.bridgeArgs(), l.runnerArgs("runner-0"))...)
+	err = f.add("salvor", slices.Concat([]string{
+		"--roles", "bridge,dispatcher,runner", "--nats", urls, "--nats-auth", clients,
+		"--replicas", strconv.Itoa(members),
+	}, l.bridgeArgs(), l.runnerArgs("runner-0"))...)
 	return f, err
 }
 

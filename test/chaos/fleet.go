@@ -44,10 +44,10 @@ func (f *fleet) logs() string    { return filepath.Join(f.dir, "logs") }
 func (f *fleet) dataDir() string { return filepath.Join(f.dir, "data") }
 
 // add makes a process of the fleet; it is not started.
-func (f *fleet) add(name string, args ...string) (*server, error) {
+func (f *fleet) add(name string, args ...string) error {
 	probe, err := freeAddress()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s := &server{
 		name: name, program: f.lab.options.Salvor, probe: probe, log: filepath.Join(f.logs(), name+".log"),
@@ -55,7 +55,7 @@ func (f *fleet) add(name string, args ...string) (*server, error) {
 		args: append([]string{"serve", "--namespace", ownNamespace, "--probe-listen", probe}, args...),
 	}
 	f.servers = append(f.servers, s)
-	return s, nil
+	return nil
 }
 
 // allInOne is one process with the embedded broker.
@@ -69,7 +69,7 @@ func (l *lab) allInOne(name string) (*fleet, error) {
 		return nil, err
 	}
 	f.nats = "nats://" + listen
-	_, err = f.add("salvor", slices.Concat([]string{"--data-dir", f.dataDir(), "--nats-listen", listen}, l.bridgeArgs(), l.runnerArgs("runner-0"))...)
+	err = f.add("salvor", slices.Concat([]string{"--data-dir", f.dataDir(), "--nats-listen", listen}, l.bridgeArgs(), l.runnerArgs("runner-0"))...)
 	return f, err
 }
 
@@ -147,12 +147,6 @@ func (f *fleet) kills(point failpoint.Point) int {
 		return 0
 	}
 	return strings.Count(string(text), "\n")
-}
-
-// reached reports whether a point was ever called.
-func (f *fleet) reached(point failpoint.Point) bool {
-	_, err := os.Stat(filepath.Join(f.points(), "reached", string(point)))
-	return err == nil
 }
 
 // connect opens a connection of the harness to the fleet's NATS.

@@ -66,13 +66,16 @@ func (k *killer) at(ctx context.Context, point failpoint.Point, boundary string)
 
 // comesBy is a kind of run that comes by a point.
 func comesBy(point failpoint.Point) string {
-	switch point {
-	case failpoint.BridgeBeforeRequest, failpoint.BridgeAfterRequest, failpoint.DispatcherAfterCancel:
-		return "cancel"
-	case failpoint.DispatcherAfterTimer, failpoint.DispatcherAfterFired:
-		return "again"
-	case failpoint.RunnerAfterStarted:
-		return "exec"
+	kind, special := map[failpoint.Point]string{
+		failpoint.BridgeBeforeRequest:   "cancel",
+		failpoint.BridgeAfterRequest:    "cancel",
+		failpoint.DispatcherAfterCancel: "cancel",
+		failpoint.DispatcherAfterTimer:  "again",
+		failpoint.DispatcherAfterFired:  "again",
+		failpoint.RunnerAfterStarted:    "exec",
+	}[point]
+	if special {
+		return kind
 	}
 	return "task"
 }

@@ -90,7 +90,10 @@ func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
 	if l.clients, err = kube.New(config); err != nil {
 		return nil, err
 	}
-	return l, l.prepare(ctx)
+	if err := l.prepare(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // has tells whether `salvor serve` has a flag.

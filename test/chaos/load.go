@@ -39,7 +39,7 @@ func (l *lab) startLoad(ctx context.Context, prefix string, atMost int, every ti
 	g := &load{
 		lab: l, record: l.log, prefix: prefix, kinds: l.kinds(), atMost: atMost, every: every, stop: cancel,
 		nudges: make(chan string, 8),
-		random: rand.New(rand.NewPCG(l.options.Seed, uint64(len(prefix)))), //nolint:gosec // not a secret
+		random: rand.New(rand.NewPCG(l.options.Seed, uint64(len(prefix)))),
 	}
 	g.done.Go(func() { g.run(ctx) })
 	return g

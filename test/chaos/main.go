@@ -43,7 +43,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&o.Salvor, "salvor", filepath.Join("bin", "chaos", "salvor"), "the salvor program, built with the tag failpoint")
 	flags.IntVar(&o.Kills, "kills", 300, "how many kills at least, all scenarios together")
-	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().Unix()), "seed of what is random") //nolint:gosec // a positive number
+	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().Unix()), "seed of what is random")
 	flags.StringVar(&o.Only, "only", "", "kill at this point or boundary only, for example runner.after-claim or random")
 	flags.StringVar(&o.Scenarios, "scenarios", "", "run these scenarios only, comma-separated: "+strings.Join(names(scenarios()), ", "))
 	flags.DurationVar(&o.Limit, "limit", 8*time.Minute, "stop killing after this time, whatever was reached (it grows with -kills above 300)")

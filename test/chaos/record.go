@@ -150,9 +150,9 @@ func digest(s *kanister.ActionSetStatus) string {
 		State kanister.State `json:"s"`
 	}
 	short := struct {
-		State  kanister.State
-		Phases []phase
-		Error  string `json:",omitempty"`
+		State  kanister.State `json:"state"`
+		Phases []phase        `json:"phases"`
+		Error  string         `json:"error,omitempty"`
 	}{State: s.State, Error: s.Error.Message}
 	for i := range s.Actions {
 		for _, p := range s.Actions[i].Phases {

@@ -31,7 +31,7 @@ func scenarios() []scenario {
 	return []scenario{
 		{"recovery", "how soon the only process goes on", percent(3, 10), recovery, false},
 		{"wiped", "the store is lost with 50 runs under way", func(int) int { return 1 }, wiped, false},
-		{"allinone", "one process is everything; every failpoint, and any moment", percent(68, 1), allInOne, true},
+		{"allinone", "one process is everything; every failpoint, and any moment", percent(71, 1), allInOne, true},
 		{"apart", "each role is a process; its failpoints, and any moment", percent(20, 1), apart, true},
 		{"r3", "one of three brokers", percent(4, 3), r3, false},
 		{"cluster", "the API server and the kubelet", percent(3, 6), clusterPrograms, false},
@@ -110,7 +110,8 @@ func allInOne(ctx context.Context, l *lab, kills int) error {
 		return err
 	}
 	return l.under(ctx, f, "all", func(k *killer) error {
-		return k.turns(ctx, append(l.points(failpoint.Points()), l.moments(anyMoment, f.servers[0])...), kills)
+		// After each point, once at any moment.
+		return k.turns(ctx, interleave(l.points(failpoint.Points()), l.moments(anyMoment, f.servers[0])), kills)
 	})
 }
 
@@ -132,13 +133,13 @@ func apart(ctx context.Context, l *lab, kills int) error {
 			points[i].boundary = "apart: " + points[i].boundary
 			points[i].optional = true // as many as there is time for
 		}
-		return k.turns(ctx, interleave(targets, points, l), kills)
+		l.random.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
+		return k.turns(ctx, interleave(targets, points), kills)
 	})
 }
 
-// interleave mixes so that both come, also when there is time for few.
-func interleave(a, b []target, l *lab) []target {
-	l.random.Shuffle(len(b), func(i, j int) { b[i], b[j] = b[j], b[i] })
+// interleave takes from both in turn, until each of both was taken once.
+func interleave(a, b []target) []target {
 	var mixed []target
 	for i := range max(len(a), len(b)) {
 		mixed = append(mixed, a[i%len(a)], b[i%len(b)])

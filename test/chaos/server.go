@@ -78,21 +78,6 @@ func (s *server) kill() {
 	<-s.ended
 }
 
-// stop asks the process to end.
-func (s *server) stop(patience time.Duration) error {
-	if !s.running() {
-		return nil
-	}
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-		return nil
-	case <-time.After(patience):
-		s.kill()
-		return fmt.Errorf("%s did not end within %s of SIGTERM", s.name, patience)
-	}
-}
-
 var errDied = errors.New("ended while it was waited for")
 
 // ready returns when the process says that it is ready, and when that was.

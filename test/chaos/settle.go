@@ -30,7 +30,7 @@ func (l *lab) settle(ctx context.Context, f *fleet) error {
 	}
 	began := time.Now()
 	said := began
-	left := map[string][]string{}
+	var left map[string][]string
 	for {
 		pending := l.pending(ctx, js)
 		var err error

@@ -34,7 +34,7 @@ func (l *lab) moments(boundary string, s *server) []target {
 		select {
 		case <-ctx.Done():
 			return false, ctx.Err()
-		case <-time.After(time.Duration(l.random.IntN(800)) * time.Millisecond):
+		case <-time.After(time.Duration(l.random.IntN(500)) * time.Millisecond):
 		}
 		return true, k.process(ctx, boundary, s)
 	}}}

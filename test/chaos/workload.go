@@ -167,7 +167,8 @@ func (l *lab) kinds() []kind {
 			plan: tally.Plan{Kind: "again", Steps: []tally.Step{{Name: "bump", Lines: 2, Once: true}}, Artifact: "bump"},
 		}, kind{
 			weight: 1, annotations: policy,
-			plan: tally.Plan{Kind: "retry", Steps: []tally.Step{{Name: "work", Lines: 2}}, Artifact: "work"}})
+			plan: tally.Plan{Kind: "retry", Steps: []tally.Step{{Name: "work", Lines: 2}}, Artifact: "work"},
+		})
 	}
 	return kinds
 }

@@ -2,6 +2,7 @@ package tally
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -112,7 +113,7 @@ func mayBeInterrupted(p *Plan) bool {
 func all(p *Plan) []Step {
 	steps := p.Steps
 	if p.Defer != nil {
-		steps = append(steps[:len(steps):len(steps)], *p.Defer)
+		steps = append(slices.Clip(steps), *p.Defer)
 	}
 	return steps
 }
@@ -133,7 +134,7 @@ func judgeSteps(v *Verdict, r *Run) {
 			continue
 		}
 		n := count[step.Name]
-		least, most := allowed(v, r, &step)
+		least, most := allowed(r, &step)
 		if n < least {
 			v.add(&v.Lost, "step %s is %s and has %d effects of %d", step.Name, r.End.Steps[step.Name], n, least)
 		}
@@ -173,7 +174,7 @@ func excused(r *Run, step *Step) bool {
 }
 
 // allowed is how many effects a step may have, from how it stands.
-func allowed(v *Verdict, r *Run, step *Step) (least, most int) {
+func allowed(r *Run, step *Step) (least, most int) {
 	switch r.End.Steps[step.Name] {
 	case Complete:
 		return step.Lines, step.Lines

@@ -44,35 +44,42 @@ func TestJudge(t *testing.T) {
 		},
 		"complete without an effect": {
 			func(r *tally.Run) { r.Lines = r.Lines[:2] },
-			faults{lost: true}, "step tidy is complete and has 0 effects of 1",
+			faults{lost: true},
+			"step tidy is complete and has 0 effects of 1",
 		},
 		"two pods for one step": {
 			func(r *tally.Run) { r.Lines = append(r.Lines, tally.Line{Run: "r1", Step: "work", By: "pod-9"}) },
-			faults{duplicated: true}, "step work is complete and has 2 effects",
+			faults{duplicated: true},
+			"step work is complete and has 2 effects",
 		},
 		"one pod twice": {
 			func(r *tally.Run) { r.Lines = append(r.Lines, r.Lines[0]) },
-			faults{duplicated: true}, "twice by pod-1",
+			faults{duplicated: true},
+			"twice by pod-1",
 		},
 		"an artifact of nobody": {
 			func(r *tally.Run) { r.End.By = "pod-7" },
-			faults{lost: true}, `says "pod-7"`,
+			faults{lost: true},
+			`says "pod-7"`,
 		},
 		"still running": {
 			func(r *tally.Run) {
 				r.End.State, r.End.Steps["tidy"], r.Lines = tally.Running, tally.Running, r.Lines[:2]
 			},
-			faults{stuck: true}, "still running",
+			faults{stuck: true},
+			"still running",
 		},
 		"an effect of a step that never ran": {
 			func(r *tally.Run) { r.End.State, r.End.Steps["tidy"] = tally.Running, tally.Pending },
-			faults{stuck: true, duplicated: true}, "tidy is pending and has 1",
+			faults{stuck: true, duplicated: true},
+			"tidy is pending and has 1",
 		},
 		"failed for no reason of the plan": {
 			func(r *tally.Run) {
 				r.End.State, r.End.Message, r.End.Steps["work"] = tally.Failed, "pod was deleted", tally.Failed
 			},
-			faults{wrong: true}, "ended failed and not complete: pod was deleted",
+			faults{wrong: true},
+			"ended failed and not complete: pod was deleted",
 		},
 		"interrupted, no effect": {interrupt(0), faults{interrupted: true}, ""},
 		"interrupted, one effect": {
@@ -87,23 +94,28 @@ func TestJudge(t *testing.T) {
 				r.End.Steps["tidy"] = tally.Pending
 				r.Lines = r.Lines[1:]
 			},
-			faults{interrupted: true, lost: true}, `its deferPhase tidy is "pending"`,
+			faults{interrupted: true, lost: true},
+			`its deferPhase tidy is "pending"`,
 		},
 		"interrupted, though nothing of it may be": {
 			func(r *tally.Run) { interrupt(1)(r); r.Plan.Steps[2].Once = false },
-			faults{interrupted: true, wrong: true}, "ended failed",
+			faults{interrupted: true, wrong: true},
+			"ended failed",
 		},
 		"failed by an outage of the cluster": {
 			func(r *tally.Run) { interrupt(1)(r); r.End.Message = "exec: Timeout occurred"; r.Plan.Unsteady = true },
-			faults{interrupted: true}, "",
+			faults{interrupted: true},
+			"",
 		},
 		"failed by an outage, and yet repeated": {
 			func(r *tally.Run) { interrupt(2)(r); r.End.Message = "exec: Timeout occurred"; r.Plan.Unsteady = true },
-			faults{interrupted: true, duplicated: true}, "bump is failed and has 2 effects",
+			faults{interrupted: true, duplicated: true},
+			"bump is failed and has 2 effects",
 		},
 		"failed by an outage that there was none of": {
 			func(r *tally.Run) { interrupt(1)(r); r.End.Message = "exec: Timeout occurred" },
-			faults{wrong: true}, "Timeout occurred",
+			faults{wrong: true},
+			"Timeout occurred",
 		},
 		"cancelled, said in the status": {
 			func(r *tally.Run) {
@@ -111,19 +123,23 @@ func TestJudge(t *testing.T) {
 				r.End.Steps["work"], r.End.Steps["bump"] = tally.Failed, tally.Pending
 				r.Lines = []tally.Line{r.Lines[0], r.Lines[2]}
 			},
-			faults{}, "",
+			faults{},
+			"",
 		},
 		"an effect counted elsewhere is missed": {
 			func(r *tally.Run) { r.Missed = []string{"Deployment r1 has 0 replicas and not 3"} },
-			faults{lost: true}, "0 replicas",
+			faults{lost: true},
+			"0 replicas",
 		},
 		"left behind": {
 			func(r *tally.Run) { r.Left = []string{"pod p"} },
-			faults{orphans: true}, "left behind: pod p",
+			faults{orphans: true},
+			"left behind: pod p",
 		},
 		"an effect of nothing planned": {
 			func(r *tally.Run) { r.Lines = append(r.Lines, tally.Line{Run: "r1", Step: "other", By: "z"}) },
-			faults{wrong: true}, "step other",
+			faults{wrong: true},
+			"step other",
 		},
 		"cancelled in the middle": {
 			func(r *tally.Run) {
@@ -131,11 +147,13 @@ func TestJudge(t *testing.T) {
 				r.End.Steps["work"], r.End.Steps["bump"] = tally.Cancelled, tally.Pending
 				r.Lines = []tally.Line{r.Lines[0], r.Lines[2]}
 			},
-			faults{}, "",
+			faults{},
+			"",
 		},
 		"cancelled, though nobody asked": {
 			func(r *tally.Run) { r.End.State = tally.Cancelled },
-			faults{wrong: true}, "ended cancelled",
+			faults{wrong: true},
+			"ended cancelled",
 		},
 		"failed as planned": {
 			func(r *tally.Run) {
@@ -143,7 +161,8 @@ func TestJudge(t *testing.T) {
 				r.End.Steps["work"], r.End.Steps["bump"] = tally.Failed, tally.Pending
 				r.Lines = []tally.Line{r.Lines[0], r.Lines[2]}
 			},
-			faults{}, "",
+			faults{},
+			"",
 		},
 		"failed as planned, without its effect": {
 			func(r *tally.Run) {
@@ -151,18 +170,21 @@ func TestJudge(t *testing.T) {
 				r.End.Steps["work"], r.End.Steps["bump"] = tally.Failed, tally.Pending
 				r.Lines = r.Lines[2:]
 			},
-			faults{lost: true}, "step work is failed and has 0 effects of 1",
+			faults{lost: true},
+			"step work is failed and has 0 effects of 1",
 		},
 		"complete, though the plan was to fail": {
 			func(r *tally.Run) { r.Plan.Fails = "work" },
-			faults{wrong: true}, "ended complete and not failed",
+			faults{wrong: true},
+			"ended complete and not failed",
 		},
 		"a second attempt as planned": {
 			func(r *tally.Run) {
 				r.Plan.Steps[1].Lines = 2
 				r.Lines = append(r.Lines, tally.Line{Run: "r1", Step: "work", By: "pod-0"})
 			},
-			faults{}, "",
+			faults{},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
