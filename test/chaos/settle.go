@@ -218,7 +218,10 @@ func (l *lab) take(ctx context.Context, left map[string][]string) error {
 	l.log.mu.Lock()
 	defer l.log.mu.Unlock()
 	for _, t := range l.log.runs {
-		t.Lines, t.Missed, t.Left = nil, missed[t.ID], left[t.UID]
+		t.Lines, t.Missed = nil, missed[t.ID]
+		if things := left[t.UID]; len(things) > 0 { // what an earlier scenario left stays noted
+			t.Left = things
+		}
 	}
 	for _, line := range lines {
 		if t := l.log.runs[line.Run]; t != nil {
