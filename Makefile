@@ -54,7 +54,7 @@ CHAOSFLAGS ?=
 CHAOS_R3 ?= 1m
 
 .PHONY: chaos
-chaos: cluster ## Kill every process at every boundary and count effects (CHAOS_RUNS=1000, CHAOS_SEED=…, CHAOS_ONLY=point)
+chaos: cluster images ## Kill every process at every boundary and count effects (CHAOS_RUNS=1000, CHAOS_SEED=…, CHAOS_ONLY=point)
 	@go build -tags $(TAGS),failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/ ./cmd/salvor
 	@go build -o bin/chaos/ ./test/chaos
 	@cd deploy/local && GOWORK=off go build -buildvcs=false -o $(CURDIR)/bin/ ./cmd/localcluster
