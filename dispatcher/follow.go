@@ -46,14 +46,13 @@ type follower struct {
 // Update implements stream.RunHandler.
 func (f *follower) Update(_ context.Context, u stream.RunUpdate) {
 	f.view.set(u)
-	f.turns.observe(u.Run)
-	if u.Run.State == event.StatePending {
-		return // read when its turn comes
-	}
-	if f.started {
+	if f.started { // before the turn that the state may lead to
 		w := f.worker(u.Run.UID)
 		w.box.put(func(context.Context) { w.see(u) })
-		return
+	}
+	f.turns.observe(u.Run)
+	if f.started || u.Run.State == event.StatePending && u.Run.Retry == nil {
+		return // the others are read when their turn comes
 	}
 	if u.Run.UpdatedAt.After(f.last) {
 		f.last = u.Run.UpdatedAt

@@ -23,6 +23,10 @@ type outcome struct {
 // begin plans the action that has its turn, or lets it go on.
 func (w *worker) begin(ctx context.Context, s slot) {
 	rec, err := w.record(ctx, s.namespace, s.uid)
+	if err == nil && rec.uncertain {
+		err = w.reread(ctx, rec)
+		rec.uncertain = true // so that apply sees to what was lost
+	}
 	switch {
 	case gone(err):
 		w.log.Warn().Err(err).Str("run", s.uid).Msg("a run that had its turn cannot be read; it is left alone")

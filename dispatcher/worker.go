@@ -38,7 +38,8 @@ type record struct {
 	told bool
 	// timer is what this process set the run's timer to last.
 	timer time.Time
-	// uncertain says that a write failed and may have taken place.
+	// uncertain says that a write failed and may have taken place, or that another
+	// dispatcher wrote: the run is read before the next decision.
 	uncertain bool
 	// plans are the actions that are being planned or wait to be planned again.
 	plans map[int]*attempts
@@ -106,8 +107,12 @@ func (w *worker) forget(rec *record) {
 // see takes note of a state that another dispatcher wrote; the effects are its.
 func (w *worker) see(u stream.RunUpdate) {
 	rec := w.records[u.Run.UID]
-	if rec == nil || u.Revision <= rec.revision || rec.uncertain || len(rec.owed) > 0 {
-		return // ours, or met by the next write
+	if rec == nil || u.Revision <= rec.revision {
+		return // ours
+	}
+	if rec.uncertain || len(rec.owed) > 0 {
+		rec.uncertain = true // read before the next decision
+		return
 	}
 	rec.run, rec.revision, rec.told = *u.Run, u.Revision, false
 	w.forget(rec)

@@ -153,10 +153,15 @@ func TestRecall(t *testing.T) {
 		{Name: "small", State: event.StateComplete, Output: &event.Payload{Inline: []byte(`{"a":"b"}`)}},
 		{Name: "large", State: event.StateComplete, Output: &event.Payload{Digest: "sha256:x", Size: 1 << 20}, Excerpt: map[string]any{"a": "beg"}},
 	}
+	run.Retry = &event.Retry{Token: "x7: y", Round: 2, At: time.Unix(1000, 0)}
 	said := status.Project(run)
 	said.Actions = said.Actions[:1]
 	again := newRun(as, time.Now())
 	recall(said, again)
+	require.NotNil(t, again.Retry, "a retry that was granted is not granted once more")
+	assert.Equal(t, "x7: y", again.Retry.Token)
+	assert.Equal(t, 2, again.Retry.Round)
+	assert.True(t, again.Retry.At.Equal(run.Retry.At))
 	require.NotNil(t, again.Actions[0].Recovered)
 	assert.Equal(t, kanister.JSONMap{"a": "b"}, again.Actions[0].Recovered.Phases[0].Output)
 	assert.Equal(t, kanister.StateComplete, again.Actions[0].Recovered.Phases[1].State)

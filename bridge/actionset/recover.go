@@ -126,6 +126,7 @@ func recall(s *kanister.ActionSetStatus, run *event.Run) {
 	if s == nil {
 		return
 	}
+	run.Retry = status.Granted(s) // else its label would ask for it once more
 	for i := range run.Actions {
 		a := &run.Actions[i]
 		if i >= len(s.Actions) || s.Actions[i].Name != a.Spec.Name || s.Actions[i].Blueprint != a.Spec.Blueprint {

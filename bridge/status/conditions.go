@@ -189,7 +189,24 @@ func retried(run *event.Run) (metav1.Condition, bool) {
 	if run.Retry == nil {
 		return metav1.Condition{}, false
 	}
-	return isTrue(ConditionRetried, reasonGranted, answer(run.Retry.Token, fmt.Sprintf("the run goes on where it ended, round %d", run.Retry.Round)), run.Retry.At), true
+	return isTrue(ConditionRetried, reasonGranted, answer(run.Retry.Token, grantWords+strconv.Itoa(run.Retry.Round)), run.Retry.At), true
+}
+
+// grantWords stand in the answer to a retry before the number of the round.
+const grantWords = "the run goes on where it ended, round "
+
+// Granted is the last retry that the status says was granted; nil if none was.
+func Granted(s *kanister.ActionSetStatus) *event.Retry {
+	c := condition(s, ConditionRetried)
+	if c == nil {
+		return nil
+	}
+	token, round, ok := strings.Cut(strings.TrimPrefix(c.Message, "token "), ": "+grantWords)
+	n, err := strconv.Atoi(round)
+	if !ok || token == "" || err != nil {
+		return nil
+	}
+	return &event.Retry{Token: token, Round: n, At: c.LastTransitionTime.Time}
 }
 
 func recovered(run *event.Run) (metav1.Condition, bool) {

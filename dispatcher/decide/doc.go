@@ -66,7 +66,8 @@
 // Phases that ended well stay so with their outputs; all others, the deferPhase
 // among them, are pending again, with all attempts of their policy (Base marks those
 // of earlier rounds). If only the artifacts are missing, they are rendered again. A
-// request is known by its token, so its repetition means nothing.
+// request is known by its token, so its repetition means nothing. A request that was
+// made before the last round began belongs to an earlier one and means nothing too.
 //
 // # Recovered actions
 //

@@ -28,7 +28,7 @@ func (m *machine) request(r event.Report) bool {
 // cancel asks every action for its end. Phases that run are left to report; what
 // waits, for a time, a slot or the end of a pause, ends at once.
 func (m *machine) cancel(r event.Report) bool {
-	if m.run.Cancel != nil {
+	if m.run.Cancel != nil || m.ofEarlierRound(r) {
 		return false
 	}
 	reason := given(r.Reason, "somebody asked for the end of the run and gave no reason")
@@ -50,9 +50,16 @@ func (m *machine) cancel(r event.Report) bool {
 	return true
 }
 
+// ofEarlierRound reports whether a request was made before the run was last asked to
+// go on: it has had its effect, and comes again because its acknowledgement was lost.
+// One of now that looks old, by a clock that is behind, is made again by the bridge.
+func (m *machine) ofEarlierRound(r event.Report) bool {
+	return m.run.Retry != nil && !r.At.IsZero() && r.At.Before(m.run.Retry.At)
+}
+
 // pause holds what has not started. A run that is to end anyway is not held.
 func (m *machine) pause(r event.Report) bool {
-	if m.run.Pause != nil || m.run.Cancel != nil {
+	if m.run.Pause != nil || m.run.Cancel != nil || m.ofEarlierRound(r) {
 		return false
 	}
 	m.run.Pause = &event.Pause{Reason: given(r.Reason, "somebody asked for a pause and gave no reason"), At: m.now}
@@ -97,7 +104,7 @@ func (m *machine) retry(r event.Report) bool {
 	}
 	round := 1
 	if last := m.run.Retry; last != nil {
-		if last.Token == r.Token {
+		if last.Token == r.Token || m.ofEarlierRound(r) {
 			return false
 		}
 		round = last.Round + 1

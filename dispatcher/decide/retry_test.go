@@ -271,6 +271,35 @@ func TestRetryOfARun(t *testing.T) {
 		assert.Equal(t, event.StateCancelled, s.run.State, "nothing ran in this round: no deferPhase")
 		assert.Equal(t, []string{"0.p0.1", "0.defer.1"}, s.jobs())
 	})
+	t.Run("requests of the round before come again", func(t *testing.T) {
+		t.Parallel()
+		s := newStory(t, "a")
+		s.begin(plan("p"))
+		asked := func(kind event.ReportKind, token string) decide.Report {
+			r := request(kind, token)
+			r.At = s.run.UpdatedAt
+			return r
+		}
+		cancel := asked(event.ReportCancel, "")
+		require.True(t, s.tell(cancel))
+		pause := asked(event.ReportPause, "")
+		s.report(event.ReportCancelled, core(0))
+		require.Equal(t, event.StateCancelled, s.run.State)
+		first := asked(event.ReportRetry, "t1")
+		require.True(t, s.tell(first))
+		s.tell(decide.Release{})
+		assert.False(t, s.tell(cancel), "its acknowledgement was lost")
+		assert.False(t, s.tell(pause))
+		assert.Nil(t, s.run.Cancel)
+		s.report(event.ReportFailed, attempt(core(0), 2), failure("no"))
+		require.True(t, s.tell(asked(event.ReportRetry, "t2")))
+		s.tell(decide.Release{})
+		s.report(event.ReportFailed, attempt(core(0), 3), failure("no"))
+		require.Equal(t, event.StateFailed, s.run.State)
+		assert.False(t, s.tell(first))
+		assert.True(t, s.tell(asked(event.ReportRetry, "t3")))
+		assert.True(t, s.tell(asked(event.ReportCancel, "")), "one of now counts")
+	})
 }
 
 func TestRecovered(t *testing.T) {

@@ -35,6 +35,10 @@ func (l *Leases) MarkPod(ctx context.Context, k event.Key, uid string) error {
 	switch {
 	case getErr != nil:
 		return getErr
+	case marked == "":
+		// A replicated bucket refuses what an unfinished write, perhaps our own,
+		// would make untrue. That is no answer yet.
+		return fmt.Errorf("mark %s: what another write made of it cannot be read yet", event.PodKey(k))
 	case marked == uid:
 		return nil
 	}
