@@ -138,7 +138,7 @@ func (h Harness) lostAt(t *testing.T, answered bool) {
 		w := h.World(t)
 		w.Release()
 		ctx, cancel := context.WithCancelCause(t.Context())
-		cut := &wire{at: n, answered: answered, lose: cancel}
+		cut := &wire{at: int64(n), answered: answered, lose: cancel}
 		ended := make(chan error, 1)
 		go func() {
 			_, err := h.New().Execute(cut.in(ctx), w.Call)
@@ -151,7 +151,7 @@ func (h Harness) lostAt(t *testing.T, answered bool) {
 			t.Fatalf("it goes on after it was lost at request %d", n)
 		}
 		cancel(nil)
-		if !cut.tripped {
+		if !cut.tripped.Load() {
 			require.NoError(t, err)
 			require.Greater(t, n, 1, "it makes no requests, or its clients are not wired")
 			return

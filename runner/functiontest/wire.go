@@ -3,6 +3,7 @@ package functiontest
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 
 	"k8s.io/client-go/rest"
 )
@@ -10,12 +11,14 @@ import (
 // wire loses the runner at one of the requests that a call makes: the request
 // travels in the call's context, so that nothing else is counted.
 type wire struct {
-	// at counts down to the request.
-	at int
+	// at is the number of the request, from 1.
+	at int64
 	// answered: the server did what was asked for, and the answer is lost.
 	answered bool
 	lose     context.CancelCauseFunc
-	tripped  bool
+	// made are the requests so far; a call may make several at once.
+	made    atomic.Int64
+	tripped atomic.Bool
 }
 
 type wireKey struct{}
@@ -32,15 +35,16 @@ func Wired(config *rest.Config) *rest.Config {
 			if w == nil {
 				return next.RoundTrip(request)
 			}
-			if w.at--; w.at > 0 && !w.tripped {
+			number := w.made.Add(1)
+			if number < w.at {
 				return next.RoundTrip(request)
 			}
-			if w.at == 0 && w.answered {
+			if number == w.at && w.answered {
 				if response, err := next.RoundTrip(request); err == nil {
 					_ = response.Body.Close() // the answer is lost
 				}
 			}
-			w.tripped = true
+			w.tripped.Store(true)
 			w.lose(errStop)
 			return nil, errStop
 		})
