@@ -88,8 +88,8 @@ func behind(copies []stream.Copies, warn func(string, ...any)) {
 		var full, of int
 		_, _ = fmt.Sscanf(state, "%d of %d", &full, &of) // made above
 		worse := "the loss of one more server stops Salvor until it is back"
-		if full == 1 {
-			worse = "an acknowledged event is lost if that server's disk is"
+		if full <= of/2 {
+			worse = "nothing is acknowledged before one more is back"
 		}
 		if full > of/2+1 {
 			worse = "fewer may be lost than was meant"

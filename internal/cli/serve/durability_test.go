@@ -65,7 +65,7 @@ func TestDurabilityInWords(t *testing.T) {
 		"two of three away": {
 			kept(3, 1), always,
 			"3 copies, each on the disk before it is acknowledged: survives the loss of 1 server with the disk, and of power everywhere; 3 replicas: RUNS, JOBS",
-			[]string{"only 1 of 3 copies are complete now of RUNS, JOBS: a server is away or catches up; an acknowledged event is lost if that server's disk is"},
+			[]string{"only 1 of 3 copies are complete now of RUNS, JOBS: a server is away or catches up; nothing is acknowledged before one more is back"},
 		},
 		"two copies": {
 			kept(2, 2), always,
