@@ -50,13 +50,16 @@ CHAOS_RUNS ?= 300
 CHAOS_SEED ?=
 CHAOS_ONLY ?=
 CHAOSFLAGS ?=
+# How long the members of a cluster of brokers are killed in turn, under load.
+CHAOS_R3 ?= 1m
 
 .PHONY: chaos
-chaos: cluster ## Kill every process at every boundary and count effects (CHAOS_RUNS=1000, CHAOS_SEED=…, CHAOS_ONLY=point)
+chaos: cluster images ## Kill every process at every boundary and count effects (CHAOS_RUNS=1000, CHAOS_SEED=…, CHAOS_ONLY=point)
 	@go build -tags $(TAGS),failpoint -ldflags '$(LDFLAGS)' -o bin/chaos/ ./cmd/salvor
 	@go build -o bin/chaos/ ./test/chaos
 	@cd deploy/local && GOWORK=off go build -buildvcs=false -o $(CURDIR)/bin/ ./cmd/localcluster
 	@bin/chaos/chaos -kills $(CHAOS_RUNS) $(if $(CHAOS_SEED),-seed $(CHAOS_SEED)) $(if $(CHAOS_ONLY),-only $(CHAOS_ONLY)) $(CHAOSFLAGS)
+	go test -tags chaos -count 1 -timeout 30m ./test/chaos/r3 -v -r3.for $(CHAOS_R3)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters on both modules

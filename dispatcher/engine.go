@@ -52,7 +52,7 @@ func newEngine(d *Dispatcher, leases *stream.Leases, group *errgroup.Group) *eng
 		runs:    stream.NewRuns(js, event.SourceDispatcher),
 		jobs:    stream.NewJobs(js, d.deps.Clock),
 		reports: stream.NewReports(js, event.SourceDispatcher),
-		timers:  stream.NewTimers(js),
+		timers:  stream.NewTimers(js, d.deps.Clock),
 		events:  stream.NewEvents(js),
 		blobs:   stream.NewBlobs(js),
 		leases:  leases,

@@ -7,6 +7,7 @@ import (
 	"github.com/salvor-io/salvor/bridge"
 	"github.com/salvor-io/salvor/dispatcher"
 	"github.com/salvor-io/salvor/internal/cli/serve"
+	"github.com/salvor-io/salvor/internal/stream"
 	"github.com/salvor-io/salvor/runner"
 )
 
@@ -41,7 +42,9 @@ func dispatcherRole(o *dispatcher.Options) serve.Constructor {
 			}
 		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
-			return dispatcher.New(dispatcher.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, *o)
+			return dispatcher.New(dispatcher.Deps{
+				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics,
+			}, *o)
 		},
 	}
 }

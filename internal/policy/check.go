@@ -17,7 +17,7 @@ import (
 // itself writes on objects.
 func others() []string {
 	return []string{
-		Cancel, Pause, Prefix + "retry",
+		salvor.AnnotationCancel, salvor.AnnotationPause, salvor.LabelRetry,
 		salvor.LabelTrigger, salvor.AnnotationEventID, salvor.AnnotationEventSource, salvor.AnnotationEventType, salvor.AnnotationTraceparent,
 	}
 }

@@ -28,12 +28,6 @@ const (
 	ActionTimeout = Prefix + "action-timeout"
 )
 
-// Requests, which are annotations too. Their value is the reason, in words.
-const (
-	Cancel = Prefix + "cancel"
-	Pause  = Prefix + "pause"
-)
-
 // Defaults and bounds.
 const (
 	DefaultBackoff      = 10 * time.Second

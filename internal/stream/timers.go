@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
 )
@@ -18,11 +19,14 @@ const firedTTL = time.Hour
 // it outlives every process; the server's own schedules are late after a restart,
 // never lost. Whoever uses them must bear that one comes early, late or twice.
 type Timers struct {
-	js jetstream.JetStream
+	js    jetstream.JetStream
+	clock clock.PassiveClock
 }
 
 // NewTimers returns the store.
-func NewTimers(js jetstream.JetStream) *Timers { return &Timers{js: js} }
+func NewTimers(js jetstream.JetStream, c clock.PassiveClock) *Timers {
+	return &Timers{js: js, clock: c}
+}
 
 // Set puts the run's timer to a time, in place of an earlier one. A time that has
 // passed fires at once.
@@ -41,7 +45,10 @@ func (s *Timers) Set(ctx context.Context, namespace, uid string, at time.Time) e
 	if whole.Before(at) {
 		whole = whole.Add(time.Second)
 	}
-	if _, err := s.js.PublishMsg(ctx, msg, jetstream.WithScheduleAt(whole),
+	// A server that is killed between firing a schedule and removing it does neither
+	// again: then it goes by its age.
+	age := max(whole.Sub(s.clock.Now()).Round(time.Second), 0) + firedTTL
+	if _, err := s.js.PublishMsg(ctx, msg, jetstream.WithScheduleAt(whole), jetstream.WithMsgTTL(age),
 		jetstream.WithScheduleTarget(event.FiredSubject(namespace, uid)), jetstream.WithScheduleTTL(firedTTL)); err != nil {
 		return fmt.Errorf("set the timer of run %s in %s to %s: %w", uid, namespace, whole.UTC().Format(time.RFC3339), err)
 	}

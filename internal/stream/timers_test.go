@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/broker"
@@ -18,7 +19,7 @@ import (
 // fired waits for the next timer that fires.
 func fired(t *testing.T, js jetstream.JetStream) *event.Timer {
 	t.Helper()
-	c, err := stream.NewTimers(js).Consumer(t.Context(), 30*time.Second)
+	c, err := stream.NewTimers(js, clock.RealClock{}).Consumer(t.Context(), 30*time.Second)
 	require.NoError(t, err)
 	msg, err := c.Next(jetstream.FetchMaxWait(time.Minute))
 	require.NoError(t, err)
@@ -42,12 +43,19 @@ func scheduled(t *testing.T, js jetstream.JetStream) uint64 {
 func TestTimers(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, js jetstream.JetStream) {
-		timers := stream.NewTimers(js)
+		timers := stream.NewTimers(js, clock.RealClock{})
 		soon := time.Now().Add(1500 * time.Millisecond).Truncate(time.Second).Add(900 * time.Millisecond) // cut off, it would be early
 		require.NoError(t, timers.Set(t.Context(), "shop", "u1", time.Now().Add(time.Hour)))
 		require.NoError(t, timers.Set(t.Context(), "shop", "u1", soon), "the new one takes the place of the old one")
 		require.NoError(t, timers.Set(t.Context(), "shop", "u2", time.Now().Add(time.Hour)))
 		assert.EqualValues(t, 2, scheduled(t, js))
+		lies, err := js.Stream(t.Context(), event.StreamTimers)
+		require.NoError(t, err)
+		later, err := lies.GetLastMsgForSubject(t.Context(), event.TimerSubject("shop", "u2"))
+		require.NoError(t, err)
+		age, err := time.ParseDuration(later.Header.Get("Nats-TTL"))
+		require.NoError(t, err)
+		assert.InDelta(t, 2*time.Hour, age, float64(time.Minute), "an hour after its time, should it not fire")
 		timer := fired(t, js)
 		assert.Equal(t, "u1", timer.UID)
 		assert.Equal(t, "shop", timer.Namespace)
@@ -74,8 +82,8 @@ func TestTimersSurviveARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, stream.Ensure(t.Context(), js, stream.DefaultSettings()))
 	due := time.Now().Add(time.Second)
-	require.NoError(t, stream.NewTimers(js).Set(t.Context(), "shop", "due", due))
-	require.NoError(t, stream.NewTimers(js).Set(t.Context(), "shop", "later", due.Add(3*time.Second)))
+	require.NoError(t, stream.NewTimers(js, clock.RealClock{}).Set(t.Context(), "shop", "due", due))
+	require.NoError(t, stream.NewTimers(js, clock.RealClock{}).Set(t.Context(), "shop", "later", due.Add(3*time.Second)))
 	nc.Close()
 	b.Stop()
 	require.Eventually(t, func() bool { return time.Now().After(due.Add(time.Second)) }, time.Minute, 50*time.Millisecond)
@@ -87,7 +95,7 @@ func TestTimersSurviveARestart(t *testing.T) {
 func TestATimerThatNamesNoRun(t *testing.T) {
 	t.Parallel()
 	js := natstest.Start(t)
-	c, err := stream.NewTimers(js).Consumer(t.Context(), 30*time.Second)
+	c, err := stream.NewTimers(js, clock.RealClock{}).Consumer(t.Context(), 30*time.Second)
 	require.NoError(t, err)
 	e, err := event.NewTimerEvent(&event.Timer{At: time.Now()})
 	require.NoError(t, err)

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
@@ -93,14 +93,15 @@ func (l *logReader) finish(ctx context.Context) error {
 
 // readable tells whether a log that could not be read may be readable later. A pod
 // that the API server does not know stays away. One that only the kubelet does not
-// know (its 404 has no status of Kubernetes in it) is known again a moment after the
-// kubelet was started; giving up then would fail a command that has done its work.
+// know is known again a moment after the kubelet was started; giving up then would
+// fail a command that has done its work. The API server makes of the kubelet's 404 one
+// that speaks of a resource and not of the pod.
 func readable(err error) bool {
 	switch {
 	case apierrors.IsForbidden(err):
 		return false
 	case apierrors.IsNotFound(err):
-		return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+		return strings.Contains(err.Error(), "the server could not find the requested resource")
 	}
 	return true
 }

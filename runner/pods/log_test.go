@@ -111,6 +111,15 @@ func TestFinishGivesUpWhereAskingAgainIsUseless(t *testing.T) {
 	require.ErrorIs(t, l.finish(t.Context()), gone)
 }
 
+func refuse(t *testing.T, w http.ResponseWriter, err *apierrors.StatusError) {
+	t.Helper()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotFound)
+	status := err.Status()
+	status.Kind, status.APIVersion = "Status", "v1"
+	assert.NoError(t, json.NewEncoder(w).Encode(status))
+}
+
 // A kubelet that has just been started does not know its pods for a moment, and the
 // API server passes its 404 on as it is.
 func TestFinishAsksAgainWhileTheKubeletDoesNotKnowThePod(t *testing.T) {
@@ -119,12 +128,11 @@ func TestFinishAsksAgainWhileTheKubeletDoesNotKnowThePod(t *testing.T) {
 		reads  bool
 	}{
 		"the kubelet does not know it": {func(w http.ResponseWriter) { http.Error(w, `pod "chaos/x" not found`, http.StatusNotFound) }, true},
+		"the kubelet does not know it, in the API server's words": {func(w http.ResponseWriter) {
+			refuse(t, w, apierrors.NewGenericServerResponse(http.StatusNotFound, "", schema.GroupResource{Resource: "pods/log"}, "x", "", 0, false))
+		}, true},
 		"the API server does not know it": {func(w http.ResponseWriter) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusNotFound)
-			status := apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "x").Status()
-			status.Kind, status.APIVersion = "Status", "v1"
-			assert.NoError(t, json.NewEncoder(w).Encode(status))
+			refuse(t, w, apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "x"))
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,8 @@ func TestDurabilityInWords(t *testing.T) {
 			[]string{"an acknowledged event is lost when the NATS server's machine fails within 2m0s of it: set sync_interval: always on the NATS servers"},
 		},
 		"one copy, not known": {
-			kept(1, 1), syncing{},
+			kept(1, 1),
+			syncing{},
 			"one copy, whether each is on the disk before it is acknowledged is not known; 1 replica: RUNS, JOBS",
 			[]string{"an acknowledged event may be lost when the NATS server's machine fails within its sync_interval. NATS' own default is 2 minutes, and this server may not ask what is set: set sync_interval: always on the NATS servers"},
 		},
@@ -51,7 +52,8 @@ func TestDurabilityInWords(t *testing.T) {
 			[]string{"acknowledged events are lost when the machines of 2 NATS servers fail together (as in a loss of power) within 2m0s of them: set sync_interval: always on the NATS servers"},
 		},
 		"three copies, not known": {
-			kept(3, 3), syncing{},
+			kept(3, 3),
+			syncing{},
 			"3 copies, whether each is on the disk before it is acknowledged is not known; 3 replicas: RUNS, JOBS",
 			[]string{"acknowledged events may be lost when the machines of 2 NATS servers fail together (as in a loss of power) within their sync_interval. NATS' own default is 2 minutes, and this server may not ask what is set: set sync_interval: always on the NATS servers"},
 		},
@@ -71,12 +73,14 @@ func TestDurabilityInWords(t *testing.T) {
 			[]string{"2 replicas stop working when either server is away: 3 go on with one of them away"},
 		},
 		"unlike": {
-			[]stream.Copies{{Stream: "RUNS", Replicas: 3, Current: 3}, {Stream: "DLQ", Replicas: 1, Current: 1}}, always,
+			[]stream.Copies{{Stream: "RUNS", Replicas: 3, Current: 3}, {Stream: "DLQ", Replicas: 1, Current: 1}},
+			always,
 			"one copy, on the disk before it is acknowledged: survives the loss of the process and of power, not of the disk; 1 replica: DLQ; 3 replicas: RUNS",
 			[]string{"the streams differ in their replicas (1 replica: DLQ; 3 replicas: RUNS): start with --replicas to make them alike"},
 		},
 		"missing and in memory": {
-			[]stream.Copies{{Stream: "RUNS", Missing: true}, {Stream: "DLQ", Replicas: 1, Current: 1, InMemory: true}}, always,
+			[]stream.Copies{{Stream: "RUNS", Missing: true}, {Stream: "DLQ", Replicas: 1, Current: 1, InMemory: true}},
+			always,
 			"one copy, on the disk before it is acknowledged: survives the loss of the process and of power, not of the disk; 1 replica: DLQ",
 			[]string{"the stream RUNS does not exist", "DLQ is kept in memory: it is lost when its servers restart"},
 		},

@@ -38,8 +38,7 @@ func (s *Server) generation(ctx context.Context, l *link, deps Deps) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	var already *lostError
-	if errors.As(err, &already) {
+	if _, already := errors.AsType[*lostError](err); already {
 		return err
 	}
 	// A role may have ended because of the loss, and before it was seen.

@@ -121,7 +121,7 @@ func (s *Server) confirmed(ctx context.Context, js jetstream.JetStream, made, no
 	}
 	now, err := survey(ctx, js)
 	if err != nil {
-		return nil //nolint:nilerr // not known; the next look says
+		return nil // not known; the next look says
 	}
 	if names := lost(made, now); len(names) > 0 {
 		return &lostError{streams: names}

@@ -102,6 +102,15 @@ func TestJudge(t *testing.T) {
 			faults{interrupted: true, wrong: true},
 			"ended failed",
 		},
+		"failed as planned, but by an outage": {
+			func(r *tally.Run) {
+				r.Plan.Fails, r.Plan.Unsteady, r.End.State = "work", true, tally.Failed
+				r.End.Steps["work"], r.End.Steps["bump"] = tally.Failed, tally.Pending
+				r.Lines = nil
+				r.Plan.Defer = nil
+			},
+			faults{}, "",
+		},
 		"failed by an outage of the cluster": {
 			func(r *tally.Run) { interrupt(1)(r); r.End.Message = "exec: Timeout occurred"; r.Plan.Unsteady = true },
 			faults{interrupted: true},
