@@ -38,8 +38,9 @@
 // # Time
 //
 // A run has at most one timer, a schedule of the server (docs/adr/0004-one-timer.md).
-// When it fires the worker applies a Wake. So does everybody who takes up a run, and
-// the recheck, so a lost timer costs at most RecheckInterval.
+// When it fires the worker applies the reports that wait, then a Wake. So does
+// everybody who takes up a run, and the recheck, so a lost timer costs at most
+// RecheckInterval.
 //
 // # A run that ended and goes on
 //

@@ -14,6 +14,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/dispatcher"
+	"github.com/salvor-io/salvor/dispatcher/decide"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -102,6 +103,30 @@ func TestTimersThatAreLost(t *testing.T) {
 	})
 	require.NoError(t, timers.Purge(t.Context()))
 	assert.Equal(t, event.StateComplete, ended(t, s.runs, "ns", "u1").State)
+}
+
+// TestAReportThatIsReadLate: the attempt ended and its end was told, and its time is
+// up before the report is delivered.
+func TestAReportThatIsReadLate(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	now := time.Now()
+	deadline := now.Add(3*time.Second - decide.ReportGrace)
+	s.put("u1", "p", nil, func(run *event.Run) {
+		run.State = event.StateRunning
+		a := &run.Actions[0]
+		a.State, a.StartedAt, a.Blueprint, a.Params = event.StateRunning, &now, &event.BlueprintRef{}, &event.Payload{}
+		a.Phases = []event.Phase{{Name: "p", Func: "KubeTask", State: event.StateRunning, Attempt: 1, Deadline: &deadline}}
+	})
+	d := startDispatcher(t, dispatcher.Deps{JS: s.js}, options())
+	eventually(t, "it is taken up", func() bool { return d.Ready() == nil && s.messages(event.StreamTimers) > 0 })
+	_, err := s.js.PauseConsumer(t.Context(), event.StreamReports, "dispatchers", now.Add(time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, stream.NewReports(s.js, event.SourceRunner).Publish(t.Context(), &event.Report{
+		Kind: event.ReportSucceeded, Key: event.Key{UID: "u1", Namespace: "ns", Kind: event.KindCore, Attempt: 1}, At: now,
+	}, ""))
+	run := ended(t, s.runs, "ns", "u1")
+	assert.Equal(t, event.StateComplete, run.State, "%+v", run.Failure)
 }
 
 // TestATimeThatCameWhileNobodyWasThere: both kinds of time passed long ago, and no

@@ -27,13 +27,9 @@ func (w *worker) adopt(ctx context.Context, namespace, uid string, since time.Ti
 }
 
 func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error {
-	reports, err := w.reports.Pending(ctx, rec.run.Namespace, rec.run.UID)
+	inputs, err := w.waiting(ctx, rec)
 	if err != nil {
 		return err
-	}
-	inputs := make([]decide.Input, 0, len(reports)+1)
-	for i := range reports {
-		inputs = append(inputs, decide.Report{Report: reports[i]})
 	}
 	inputs = append(inputs, decide.Wake{}) // its timer may be lost
 	_, err = w.apply(ctx, rec, inputs...)
@@ -41,6 +37,19 @@ func (w *worker) takeUp(ctx context.Context, rec *record, since time.Time) error
 		return err
 	}
 	return errors.Join(err, w.repeat(ctx, rec, since))
+}
+
+// waiting are the reports on the run that are queued.
+func (w *worker) waiting(ctx context.Context, rec *record) ([]decide.Input, error) {
+	reports, err := w.reports.Pending(ctx, rec.run.Namespace, rec.run.UID)
+	if err != nil {
+		return nil, err
+	}
+	inputs := make([]decide.Input, 0, len(reports)+1)
+	for i := range reports {
+		inputs = append(inputs, decide.Report{Report: reports[i]})
+	}
+	return inputs, nil
 }
 
 // repeat tells the world again what the run's state asks for, as far as it may

@@ -130,7 +130,7 @@ func (e *engine) setAside(ctx context.Context, msg jetstream.Msg, why error) {
 		e.acked(msg.NakWithDelay(backoff(n)))
 		return
 	}
-	log.Error().Err(why).Msg("a report was set aside; see salvor dlq list")
+	log.Error().Err(why).Msg("a report was set aside; it lies on the stream " + event.StreamDLQ)
 	e.acked(msg.TermWithReason("set aside"))
 }
 

@@ -58,7 +58,7 @@ func (w *worker) fired(ctx context.Context, timer *event.Timer, msg jetstream.Ms
 	rec, err := w.record(ctx, timer.Namespace, timer.UID)
 	changed := false
 	if err == nil {
-		changed, err = w.apply(ctx, rec, decide.Wake{})
+		changed, err = w.wake(ctx, rec)
 	}
 	failpoint.Here(failpoint.DispatcherAfterFired)
 	switch {
@@ -81,6 +81,22 @@ func (w *worker) fired(ctx context.Context, timer *event.Timer, msg jetstream.Ms
 		}
 	}
 	w.acked(msg.Ack())
+}
+
+// wake lets what is due happen, after the reports that wait: an attempt whose end
+// was told in time must not be ended because its report is read late. changed is
+// about the time only.
+func (w *worker) wake(ctx context.Context, rec *record) (changed bool, err error) {
+	reports, err := w.waiting(ctx, rec)
+	if err != nil {
+		return false, err
+	}
+	if len(reports) > 0 {
+		if _, err := w.apply(ctx, rec, reports...); err != nil && !rec.owesLittle() {
+			return false, err
+		}
+	}
+	return w.apply(ctx, rec, decide.Wake{})
 }
 
 // rearm sets the timer that the run waits for. Is it due within earlyLimit, it

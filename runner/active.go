@@ -70,6 +70,18 @@ func (a *active) cancel(uid string) {
 	}
 }
 
+// core returns a core phase of the run that is being worked on, if there is one.
+func (a *active) core(uid string) (event.Key, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for c := range a.calls {
+		if c.key.UID == uid && c.key.Kind == event.KindCore {
+			return c.key, true
+		}
+	}
+	return event.Key{}, false
+}
+
 // drain stops all calls that another runner can go on with, also those to come.
 func (a *active) drain() {
 	a.mu.Lock()

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,11 +59,22 @@ func TestCancelStopsCorePhases(t *testing.T) {
 	b.pod()
 	require.NoError(t, b.leases.Cancel(t.Context(), "another"))
 	require.NoError(t, b.leases.Cancel(t.Context(), "u1"))
+	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "does not know of any more") }, patience, 10*time.Millisecond)
+	b.noReport() // the mark is of a round before, seen late: nobody has cancelled this one
+	require.NoError(t, b.leases.ClearCancel(t.Context(), "u1"))
+	b.cancel()
 	r := b.report()
 	assert.Equal(t, event.ReportCancelled, r.Kind)
 	assert.Equal(t, event.ReasonCancelled, r.Failure.Reason)
 	assert.Zero(t, b.pods(), "gone before it is reported")
 	b.settled()
+}
+
+// cancel does what the dispatcher does, in its order.
+func (b *bench) cancel() {
+	b.t.Helper()
+	b.update(func(r *event.Run) { r.Cancel = &event.Cancel{Reason: "ActionSet deleted"} })
+	require.NoError(b.t, b.leases.Cancel(b.t.Context(), "u1"))
 }
 
 func TestCancelBeforeTheJobIsTaken(t *testing.T) {

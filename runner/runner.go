@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
@@ -35,6 +36,9 @@ type podSide interface {
 
 // cachedBlueprints is how many decoded blueprints are kept. A fleet uses few.
 const cachedBlueprints = 64
+
+// cancelLook bounds the look at a run that is marked as cancelled.
+const cancelLook = 5 * time.Second
 
 // Runner works on jobs.
 type Runner struct {
@@ -187,9 +191,26 @@ func (r *Runner) watchCancels(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		if err := leases.WatchCancels(ctx, r.active.cancel); err != nil {
+		if err := leases.WatchCancels(ctx, func(uid string) { r.cancelled(ctx, uid) }); err != nil {
 			return err
 		}
 		return ctx.Err()
 	})
+}
+
+// cancelled stops what is done here of a run that is marked as cancelled. The run is
+// written before the mark is made, so a mark of a run that says nothing of a cancel is
+// one of before it was asked to go on, seen or made late.
+func (r *Runner) cancelled(ctx context.Context, uid string) {
+	key, ok := r.active.core(uid)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, cancelLook)
+	defer cancel()
+	if run, _, err := r.runs.Get(ctx, key.Namespace, uid); err == nil && run.Cancel == nil {
+		r.log.Info().Str("uid", uid).Msg("a mark of a cancel that the run does not know of any more; it goes on")
+		return
+	}
+	r.active.cancel(uid)
 }

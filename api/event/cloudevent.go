@@ -75,12 +75,15 @@ func NewReportEvent(source string, r *Report, traceparent string) (cloudevents.E
 }
 
 // NewDeadLetterEvent wraps a dead letter. Its id is the job's key or, for a message
-// that could not be read, a hash of it.
+// that could not be handled, a hash of it: several may be about one key.
 func NewDeadLetterEvent(l *DeadLetter) (cloudevents.Event, error) {
 	id, subject := l.Key.String(), l.Key.Namespace+"/"+l.ActionSet
-	if l.Key == (Key{}) {
+	if l.Key == (Key{}) || len(l.Message) > 0 {
 		sum := sha256.Sum256(append([]byte(l.Subject+"\x1f"), l.Message...))
-		id, subject = "sha256:"+hex.EncodeToString(sum[:]), l.Subject
+		id = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	if l.Key == (Key{}) {
+		subject = l.Subject
 	}
 	return wrap(header{typ: TypeDLQ, source: SourceRunner, subject: subject, id: "dlq/" + id, at: l.At}, l)
 }

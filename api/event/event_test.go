@@ -101,6 +101,16 @@ func TestWireForms(t *testing.T) {
 	unread, err := event.NewDeadLetterEvent(&event.DeadLetter{At: at, Reason: "cannot be read", Subject: "salvor.jobs.x", Message: []byte("x")})
 	require.NoError(t, err)
 
+	var ids []string
+	for _, message := range []string{"first", "second", "second"} {
+		report, err := event.NewDeadLetterEvent(&event.DeadLetter{Key: sampleKey(), At: at, Subject: "salvor.reports.x", Message: []byte(message)})
+		require.NoError(t, err)
+		ids = append(ids, report.ID())
+	}
+	assert.NotEqual(t, ids[0], ids[1], "the stream would take the second of two reports on one job for the first")
+	assert.Equal(t, ids[1], ids[2])
+	assert.NotContains(t, ids, dead.ID())
+
 	for name, e := range map[string]cloudevents.Event{
 		"deadletter": dead, "deadletter-unread": unread,
 		"run": run, "job": job, "report-succeeded": succeeded, "report-failed": failed, "report-cancel": cancel, "lifecycle": lifecycle,
