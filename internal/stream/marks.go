@@ -31,15 +31,13 @@ func (l *Leases) MarkPod(ctx context.Context, k event.Key, uid string) error {
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
-	marked, getErr := l.PodMark(ctx, k)
+	// A replicated bucket refuses what an unfinished write, perhaps our own, would
+	// make untrue. That nothing can be read is no answer then.
+	entry, getErr := l.kv.Get(ctx, event.PodKey(k))
 	switch {
 	case getErr != nil:
-		return getErr
-	case marked == "":
-		// A replicated bucket refuses what an unfinished write, perhaps our own,
-		// would make untrue. That is no answer yet.
-		return fmt.Errorf("mark %s: what another write made of it cannot be read yet", event.PodKey(k))
-	case marked == uid:
+		return fmt.Errorf("mark %s: see what is marked: %w", event.PodKey(k), getErr)
+	case string(entry.Value()) == uid:
 		return nil
 	}
 	return err
