@@ -108,11 +108,17 @@ func (m *members) url() string {
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
 	var addresses []string
+	var held []net.Listener // all to the end, so that no port comes twice
+	defer func() {
+		for _, l := range held {
+			require.NoError(t, l.Close())
+		}
+	}()
 	for range n {
 		var config net.ListenConfig
 		l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		defer func() { require.NoError(t, l.Close()) }() // together at the end, so that no port comes twice
+		held = append(held, l)
 		addresses = append(addresses, l.Addr().String())
 	}
 	return addresses

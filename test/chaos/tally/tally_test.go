@@ -109,7 +109,8 @@ func TestJudge(t *testing.T) {
 				r.Lines = nil
 				r.Plan.Defer = nil
 			},
-			faults{}, "",
+			faults{},
+			"",
 		},
 		"failed by an outage of the cluster": {
 			func(r *tally.Run) { interrupt(1)(r); r.End.Message = "exec: Timeout occurred"; r.Plan.Unsteady = true },
