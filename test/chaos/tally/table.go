@@ -82,7 +82,8 @@ func (r *Row) add(v *Verdict) {
 	}
 }
 
-// Format lays the rows out for a terminal.
+// Format lays the rows out for a terminal. A boundary that was met by no kill, and
+// need not be, has no row.
 func Format(rows []Row, total *Row) string {
 	var b strings.Builder
 	width := len("boundary")
@@ -92,6 +93,9 @@ func Format(rows []Row, total *Row) string {
 	fmt.Fprintf(&b, "%-*s %6s %6s %5s %5s %6s %6s %8s %12s %9s %15s\n", width,
 		"boundary", "runs", "killed", "lost", "dup.", "stuck", "wrong", "orphans", "interrupted", "repeated", "worst recovery")
 	for _, r := range append(slices.Clone(rows), *total) {
+		if r.Killed == 0 && !r.Bad() && r.Name != total.Name {
+			continue
+		}
 		worst := "-"
 		if r.Measured > 0 {
 			worst = fmt.Sprintf("%.2f s", r.Worst.Seconds())
