@@ -71,6 +71,8 @@ func (m *members) start(t *testing.T, i int) {
 		"--broker-name", fmt.Sprintf("b%d", i), "--broker-cluster-listen", m.routes[i], "--broker-cluster-auth", filepath.Join(m.dir, "members"),
 		"--broker-routes", strings.Join(m.routes, ","), "--probe-listen", m.probes[i])
 	cmd.Stdout, cmd.Stderr = m.logs[i], m.logs[i]
+	// A test that is killed runs no clean-up, and the members must not outlive it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(t, cmd.Start())
 	m.running[i] = cmd
 }
