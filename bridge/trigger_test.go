@@ -30,7 +30,7 @@ func (w *world) trigger(name, typ string, change func(t *salvor.ActionTrigger)) 
 	t := &salvor.ActionTrigger{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: salvor.ActionTriggerSpec{
-			When: salvor.TriggerSource{Event: salvor.EventSource{Filters: []salvor.EventFilter{{Exact: map[string]string{"type": typ}}}}},
+			When: salvor.TriggerSource{Event: &salvor.EventSource{Filters: []salvor.EventFilter{{Exact: map[string]string{"type": typ}}}}},
 			Template: salvor.ActionSetTemplate{Spec: kanister.ActionSetSpec{Actions: []kanister.ActionSpec{{
 				Name: "backup", Blueprint: "bp", Object: kanister.ObjectReference{Kind: "Namespace", Name: w.namespace},
 			}}}},

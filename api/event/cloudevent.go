@@ -28,15 +28,42 @@ const (
 	TypePhaseComplete = "io.salvor.phase.completed.v1"
 )
 
-// Sources of the CloudEvents.
+// Types of the events that Salvor makes of what triggers wait for besides events from
+// outside. Each is for one trigger: the subject is its UID.
 const (
+	TypeTick       = "io.salvor.schedule.tick.v1"
+	TypeAnnotation = "io.salvor.kubernetes.annotation.v1"
+	TypeObject     = "io.salvor.kubernetes.event.v1"
+)
+
+// Sources of the CloudEvents. SourceSchedule and SourceKubernetes are followed by
+// /<namespace>/<trigger>.
+const (
+	SourceSchedule   = "/salvor/schedule"
+	SourceKubernetes = "/salvor/kubernetes"
 	SourceBridge     = "/salvor/bridge"
 	SourceDispatcher = "/salvor/dispatcher"
 	SourceRunner     = "/salvor/runner"
 )
 
-// ExtTraceparent is the extension that carries the W3C trace context.
-const ExtTraceparent = "traceparent"
+// Extensions of CloudEvents. Those that begin with ExtReserved are Salvor's own and
+// refused from outside.
+const (
+	// ExtTraceparent carries the W3C trace context.
+	ExtTraceparent = "traceparent"
+	// ExtReserved is the prefix of Salvor's own.
+	ExtReserved = "salvor"
+	// ExtChain of a lifecycle event holds the UIDs of the ActionTriggers that led to
+	// the run, as the annotation salvor.io/chain of its ActionSet does.
+	ExtChain = ExtReserved + "chain"
+	// ExtTrigger of a lifecycle event names the ActionTrigger that made the ActionSet.
+	ExtTrigger = ExtReserved + "trigger"
+	// ExtAction of a lifecycle event is the name of the action; of a run with several,
+	// that of the first.
+	ExtAction = ExtReserved + "action"
+	// ExtBlueprint of a lifecycle event is the blueprint of that action.
+	ExtBlueprint = ExtReserved + "blueprint"
+)
 
 // Lifecycle is the data of a lifecycle event.
 type Lifecycle struct {

@@ -19,6 +19,10 @@ const (
 	StreamDLQ     = "DLQ"
 	BucketLeases  = "LEASES"
 	BucketBlobs   = "BLOBS"
+	// BucketTriggers holds what triggers have to remember: events that wait.
+	BucketTriggers = "TRIGGERS"
+	// BucketOutcomes holds what became of events, for those who wait for them.
+	BucketOutcomes = "OUTCOMES"
 )
 
 // Prefixes of the subjects.

@@ -26,6 +26,9 @@ func match(t *salvor.ActionTrigger, namespace string, attributes map[string]stri
 	if t.Spec.Suspend || t.DeletionTimestamp != nil || (namespace != "" && t.Namespace != namespace) {
 		return false
 	}
+	if t.Spec.When.Event == nil {
+		return false
+	}
 	filters := t.Spec.When.Event.Filters
 	for _, filter := range filters {
 		// A filter that names nothing would match everything; the CRD refuses it.

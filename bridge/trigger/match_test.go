@@ -26,6 +26,7 @@ func aTrigger(name string, filters ...map[string]string) *salvor.ActionTrigger {
 			Spec: kanister.ActionSetSpec{Actions: []kanister.ActionSpec{{Name: "backup"}}},
 		}},
 	}
+	t.Spec.When.Event = &salvor.EventSource{}
 	for _, filter := range filters {
 		t.Spec.When.Event.Filters = append(t.Spec.When.Event.Filters, salvor.EventFilter{Exact: filter})
 	}

@@ -19,6 +19,7 @@ func others() []string {
 	return []string{
 		salvor.AnnotationCancel, salvor.AnnotationPause, salvor.LabelRetry,
 		salvor.LabelTrigger, salvor.AnnotationEventID, salvor.AnnotationEventSource, salvor.AnnotationEventType, salvor.AnnotationTraceparent,
+		salvor.AnnotationTriggerUID, salvor.LabelTriggerKey, salvor.AnnotationEvents, salvor.AnnotationChain, salvor.LabelPrunes,
 	}
 }
 

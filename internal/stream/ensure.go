@@ -36,7 +36,7 @@ var (
 func Names() []string {
 	return []string{
 		event.StreamEvents, event.StreamRuns, event.StreamJobs, event.StreamReports, event.StreamTimers, event.StreamDLQ,
-		prefixKV + event.BucketLeases, prefixObj + event.BucketBlobs,
+		prefixKV + event.BucketLeases, prefixKV + event.BucketTriggers, prefixKV + event.BucketOutcomes, prefixObj + event.BucketBlobs,
 	}
 }
 
@@ -61,6 +61,15 @@ func Ensure(ctx context.Context, js jetstream.JetStream, s Settings) error {
 		return err //nolint:wrapcheck // bucket wraps it
 	}); err != nil {
 		return err
+	}
+	for _, config := range s.buckets() {
+		if err := s.bucket(ctx, js, prefixKV+config.Bucket, func(ctx context.Context, replicas int) error {
+			config.Replicas = replicas
+			_, err := js.CreateKeyValue(ctx, config)
+			return err //nolint:wrapcheck // bucket wraps it
+		}); err != nil {
+			return err
+		}
 	}
 	return s.bucket(ctx, js, prefixObj+event.BucketBlobs, func(ctx context.Context, replicas int) error {
 		_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/nats-io/nats.go/jetstream"
 	"k8s.io/utils/clock"
 
@@ -190,50 +189,6 @@ func DecodeReport(msg jetstream.Msg) (*event.Report, string, error) {
 	var report event.Report
 	trace, err := decodeInto(msg, event.TypeReport, &report)
 	return &report, trace, err
-}
-
-// Events is the stream of CloudEvents from outside and about runs.
-type Events struct {
-	js jetstream.JetStream
-}
-
-// NewEvents returns the stream.
-func NewEvents(js jetstream.JetStream) *Events { return &Events{js: js} }
-
-// Publish stores an event and returns once it is durable. duplicate says that
-// an event with the same namespace, source and id was stored a short while ago.
-// If the stream has no room, ErrFull is returned.
-func (s *Events) Publish(ctx context.Context, namespace string, e cloudevents.Event) (duplicate bool, err error) {
-	msg, err := Encode(event.EventSubject(namespace, e.Type()), e)
-	if err != nil {
-		return false, err
-	}
-	// Ids are stream-wide: without the namespace one tenant could make another's
-	// event vanish as a duplicate.
-	id := namespace + "\x1f" + e.Source() + "\x1f" + e.ID()
-	ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(hash(id)))
-	if hasCode(err, codeStoreFailed) {
-		return false, fmt.Errorf("event %s: %w", e.ID(), ErrFull)
-	}
-	if err != nil {
-		return false, fmt.Errorf("store event %s: %w", e.ID(), err)
-	}
-	return ack.Duplicate, nil
-}
-
-// Consumer returns a durable consumer of all events, for one kind of reader.
-func (s *Events) Consumer(ctx context.Context, name string, ackWait time.Duration) (jetstream.Consumer, error) {
-	c, err := s.js.CreateOrUpdateConsumer(ctx, event.StreamEvents, jetstream.ConsumerConfig{
-		Durable:       name,
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
-		MaxDeliver:    -1,
-		MaxAckPending: 1000,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("consumer %s on %s: %w", name, event.StreamEvents, err)
-	}
-	return c, nil
 }
 
 func decodeInto(msg jetstream.Msg, typ string, into any) (traceparent string, err error) {

@@ -48,6 +48,26 @@ const duplicates = 10 * time.Minute
 // deadLettersMaxBytes bounds DLQ; the oldest go first.
 const deadLettersMaxBytes = 256 << 20
 
+// outcomesMaxAge is how long one can ask what became of an event.
+const outcomesMaxAge = 24 * time.Hour
+
+// buckets are those that need no more than these settings.
+func (s Settings) buckets() []jetstream.KeyValueConfig {
+	return []jetstream.KeyValueConfig{
+		{
+			Bucket:      event.BucketTriggers,
+			Description: "events that wait at a trigger, and what triggers have to remember",
+			History:     1,
+		},
+		{
+			Bucket:      event.BucketOutcomes,
+			Description: "what became of events, for those who wait for them",
+			History:     1,
+			TTL:         outcomesMaxAge,
+		},
+	}
+}
+
 func (s Settings) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{

@@ -12,6 +12,17 @@ const (
 	AnnotationEventSource = GroupName + "/event-source"
 	// AnnotationEventType is the type of the event.
 	AnnotationEventType = GroupName + "/event-type"
+	// AnnotationTriggerUID is the UID of the ActionTrigger that LabelTrigger names.
+	AnnotationTriggerUID = GroupName + "/trigger-uid"
+	// LabelTriggerKey is a hash of the trigger's key for the event.
+	LabelTriggerKey = GroupName + "/trigger-key"
+	// AnnotationEvents is how many events were coalesced into the ActionSet.
+	AnnotationEvents = GroupName + "/events"
+	// AnnotationChain holds the UIDs of the ActionTriggers that led to the ActionSet,
+	// each by the end of the one before, oldest first, separated by commas.
+	AnnotationChain = GroupName + "/chain"
+	// LabelPrunes names the ActionSet whose artifacts this one removes.
+	LabelPrunes = GroupName + "/prunes"
 	// AnnotationTraceparent is the W3C trace context that the run continues.
 	AnnotationTraceparent = GroupName + "/traceparent"
 )
