@@ -78,9 +78,7 @@ func (c *compiler) keep(s *salvor.ActionTriggerSpec) {
 		if *n.value < 1 {
 			c.add(base+"."+n.name, "use 1 or more, or remove it", "%d cannot be kept", *n.value)
 		}
-		if n.name != "failed" {
-			rules++
-		}
+		rules++
 	}
 	before := len(c.problems)
 	if k.Within != "" {
@@ -90,7 +88,7 @@ func (c *compiler) keep(s *salvor.ActionTriggerSpec) {
 		}
 	}
 	if rules == 0 {
-		c.add(base, "set count, within, hourly, daily, weekly, monthly or yearly", "no rule says which complete ActionSets stay")
+		c.add(base, "set count, within, hourly, daily, weekly, monthly, yearly or failed", "no rule says which ActionSets stay")
 	}
 	if k.TimeZone != "" {
 		c.zone(base+".timeZone", k.TimeZone)

@@ -139,5 +139,5 @@ func offsetOf(namespace, name string, jitter time.Duration) time.Duration {
 	}
 	sum := sha256.Sum256([]byte(namespace + "/" + name))
 	part, _ := bits.Mul64(binary.BigEndian.Uint64(sum[:8]), uint64(jitter))
-	return time.Duration(part).Truncate(time.Millisecond) //nolint:gosec // less than jitter
+	return time.Duration(part).Truncate(time.Second) //nolint:gosec // less than jitter
 }
