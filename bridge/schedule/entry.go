@@ -25,9 +25,7 @@ type entry struct {
 	// at is when to look at it: the jitter added, or later after a fault.
 	at       time.Time
 	failures int
-	// version counts the changes of the schedule, for who worked without the lock.
-	version int
-	// index in the heap; -1 if it is not there.
+	// index in the heap; -1 if it is not there: nothing comes, or it is worked on.
 	index int
 }
 
@@ -129,13 +127,11 @@ func (c *Controller) changed(t *salvor.ActionTrigger, gone bool) {
 func (c *Controller) forget(key name, e *entry) {
 	delete(c.entries, key)
 	e.schedule = nil
-	e.version++
 	c.place(e, e.at)
 }
 
 func (c *Controller) compile(e *entry, t *salvor.ActionTrigger) {
 	e.trigger, e.schedule, e.source = t, nil, salvor.ScheduleSource{}
-	e.version++
 	if t.Spec.When.Schedule == nil || t.Spec.Suspend {
 		return
 	}
@@ -208,7 +204,6 @@ func (c *Controller) follow(e *entry) {
 		return
 	}
 	e.next, e.failures = cursor, 0
-	e.version++
 	c.place(e, e.next.Add(e.schedule.Offset()))
 }
 

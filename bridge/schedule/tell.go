@@ -17,7 +17,6 @@ import (
 // is.
 type task struct {
 	entry    *entry
-	version  int
 	trigger  *salvor.ActionTrigger
 	schedule *trigger.Schedule
 	// tick is the newest that is due, of count; told says that it is to be told, not
@@ -86,7 +85,7 @@ func (c *Controller) prepare(e *entry) (task, bool) {
 	}
 	late := now.Sub(tick.Add(offset))
 	return task{
-		entry: e, version: e.version, trigger: e.trigger, schedule: e.schedule, tick: tick, count: count,
+		entry: e, trigger: e.trigger, schedule: e.schedule, tick: tick, count: count,
 		told: e.source.Missed != salvor.MissedSkip || late <= Grace,
 	}, true
 }
@@ -118,31 +117,32 @@ func (c *Controller) tell(ctx context.Context, todo task) error {
 	return nil
 }
 
-// done moves the cursor on, or has the tick tried again.
+// done moves the cursor on, or has the tick tried again. The spec may have changed
+// meanwhile, and another bridge may have come further.
 func (c *Controller) done(todo task, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, current := todo.entry, todo.entry.version == todo.version
-	if err != nil {
-		if current {
+	e := todo.entry
+	alive := e.schedule != nil && !e.next.IsZero()
+	switch {
+	case err != nil:
+		if alive && e.index < 0 {
 			e.failures++
 			c.place(e, c.now().Add(backoff(e.failures)))
 		}
 		return
+	case alive && !e.next.After(todo.tick):
+		e.next, e.failures = e.schedule.Next(todo.tick), 0
 	}
-	last := metav1.Time{Time: todo.tick}
-	if current {
-		e.next, e.failures = todo.schedule.Next(todo.tick), 0
-		c.place(e, e.next.Add(todo.schedule.Offset()))
+	if alive {
+		c.place(e, e.next.Add(e.schedule.Offset()))
 	}
-	next := shown(e)
+	last, next := metav1.Time{Time: todo.tick}, shown(e)
 	c.Statuses.Tell(todo.trigger, func(s *salvor.ActionTriggerStatus) {
 		if s.LastTick == nil || s.LastTick.Before(&last) {
 			s.LastTick = last.DeepCopy()
 		}
-		if current {
-			s.NextTick = next.DeepCopy()
-		}
+		s.NextTick = next.DeepCopy()
 	})
 }
 
