@@ -571,4 +571,3 @@ func TestTellAndConflict(t *testing.T) {
 		assert.Len(c, s.History, 5)
 	})
 }
-
