@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
 )
 
 // Options of the endpoint. Start from DefaultOptions.
@@ -64,4 +67,40 @@ func (o *Options) Validate() error {
 		errs = append(errs, fmt.Errorf("--ingress-burst: %d is not positive", o.Burst))
 	}
 	return errors.Join(errs...)
+}
+
+// AuthDeps are what authenticators work with.
+type AuthDeps struct {
+	Kube    kubernetes.Interface
+	Replays Replays
+	Clock   clock.PassiveClock
+	Log     zerolog.Logger
+}
+
+// Authenticators are those that the options ask for, in the order in which they are
+// asked: the cheapest first.
+func Authenticators(o Options, d AuthDeps) ([]Authenticator, error) {
+	var (
+		out  []Authenticator
+		errs []error
+	)
+	add := func(a Authenticator, err error) {
+		out, errs = append(out, a), append(errs, err)
+	}
+	if o.TokenFile != "" {
+		add(NewTokenFile(o.TokenFile))
+	}
+	if o.TLSClientCA != "" {
+		add(NewClientCert(o.TLSClientCA, d.Clock, d.Log))
+	}
+	if o.TokenAudience != "" {
+		add(NewTokenReview(d.Kube, o.TokenAudience, d.Clock), nil)
+	}
+	if o.HMACKeys != "" {
+		add(NewHMAC(o.HMACKeys, d.Replays, d.Clock, d.Log))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return out, nil
 }

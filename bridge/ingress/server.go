@@ -54,7 +54,7 @@ type Config struct {
 	// Auth lets in whom any of them lets in; none lets everybody in.
 	Auth []Authenticator
 	// Outcomes says what became of events. Optional: without it nobody can wait.
-	Outcomes Outcomes
+	Outcomes *Outcomes
 	// Authorizer is optional; without it every sender sees every outcome.
 	Authorizer Authorizer
 	// Options are those that need no more than themselves.
