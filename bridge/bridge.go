@@ -82,7 +82,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 		triggers:  triggers,
 		intake: actionset.New(actionset.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
-			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector,
+			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
 			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
 		trigger: trigger.New(trigger.Config{
