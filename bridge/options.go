@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/salvor-io/salvor/bridge/sink"
 )
 
 // Options of the bridge. Start from DefaultOptions.
@@ -33,6 +35,8 @@ type Options struct {
 	// IngressTokenFile holds the bearer tokens that senders of events may show,
 	// one per line; changes count at once. Empty lets everybody in.
 	IngressTokenFile string
+	// Sink are the options of the HTTP sinks of lifecycle events.
+	Sink sink.Options
 }
 
 // mostEventBytes leaves room for attributes below the stream's message size.
@@ -46,6 +50,7 @@ func DefaultOptions() Options {
 		StatusInterval: time.Second,
 		Listen:         ":8080",
 		MaxEventBytes:  256 << 10,
+		Sink:           sink.DefaultOptions(),
 	}
 }
 
@@ -57,6 +62,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
 	fs.StringVar(&o.IngressTokenFile, "ingress-token-file", o.IngressTokenFile, "file with the bearer tokens that senders of CloudEvents may show, one per line; empty lets everybody in")
+	o.Sink.BindFlags(fs)
 }
 
 // Validate checks the options; the error names the flag.
@@ -82,5 +88,6 @@ func (o *Options) Validate() error {
 	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
 		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
 	}
+	errs = append(errs, o.Sink.Validate())
 	return errors.Join(errs...)
 }

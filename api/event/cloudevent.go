@@ -95,7 +95,7 @@ func NewReportEvent(source string, r *Report, traceparent string) (cloudevents.E
 func NewDeadLetterEvent(l *DeadLetter) (cloudevents.Event, error) {
 	id, subject := l.Key.String(), l.Key.Namespace+"/"+l.ActionSet
 	if l.Key == (Key{}) || len(l.Message) > 0 {
-		sum := sha256.Sum256(append([]byte(l.Subject+"\x1f"), l.Message...))
+		sum := sha256.Sum256(append([]byte(l.Sink+l.Subject+"\x1f"), l.Message...))
 		id = "sha256:" + hex.EncodeToString(sum[:])
 	}
 	if l.Key == (Key{}) {
