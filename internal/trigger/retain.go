@@ -22,8 +22,8 @@ type Backup struct {
 // newest good one always stays. One that is not good stays if it is among the newest
 // keep.Failed of its sort, and if that is not set. A nil keep keeps all.
 //
-// The answer holds when it has been acted upon: what stays stays again when the
-// others are gone. As time passes it can only get smaller. Of two of the same moment
+// The answer holds when it has been acted upon: what stays does so again when
+// the others are gone. As time passes it can only get smaller. Of two of the same moment
 // the one with the greater name is the newer.
 //
 // Hours, days, weeks, months and years begin in zone, nil being UTC. An hour that

@@ -70,8 +70,10 @@ func TestRetainRules(t *testing.T) {
 		{"weekly", salvor.Retention{Weekly: n(2)}, []string{"2026-05-17T18:30:00Z", "2026-05-20T18:30:00Z"}},
 		{"monthly", salvor.Retention{Monthly: n(2)}, []string{"2026-04-30T18:30:00Z", "2026-05-20T18:30:00Z"}},
 		{"yearly", salvor.Retention{Yearly: n(3)}, []string{"2024-12-31T18:30:00Z", "2025-12-31T18:30:00Z", "2026-05-20T18:30:00Z"}},
-		{"all together", salvor.Retention{Count: n(1), Daily: n(2), Yearly: n(2)},
-			[]string{"2025-12-31T18:30:00Z", "2026-05-19T18:30:00Z", "2026-05-20T18:30:00Z"}},
+		{
+			"all together", salvor.Retention{Count: n(1), Daily: n(2), Yearly: n(2)},
+			[]string{"2025-12-31T18:30:00Z", "2026-05-19T18:30:00Z", "2026-05-20T18:30:00Z"},
+		},
 		{"unreadable", salvor.Retention{Within: "a while"}, names(backups, slices.Repeat([]bool{true}, len(backups)))},
 	} {
 		assert.Equal(t, c.want, names(backups, trigger.Retain(&c.keep, nil, now, backups)), c.name)
@@ -136,7 +138,7 @@ func aRetention(t *rapid.T) *salvor.Retention {
 		if !rapid.Bool().Draw(t, "has "+label) {
 			return nil
 		}
-		return ptr.To(rapid.Int32Range(1, 6).Draw(t, label))
+		return new(rapid.Int32Range(1, 6).Draw(t, label))
 	}
 	keep := &salvor.Retention{
 		Count: count("count"), Hourly: count("hourly"), Daily: count("daily"), Weekly: count("weekly"),
@@ -189,7 +191,7 @@ func TestRetainProperties(t *testing.T) {
 		stay := trigger.Retain(keep, zone, now, backups)
 		require.Len(t, stay, len(backups))
 
-		if i, any := newest(backups, func(i int) bool { return backups[i].Good }); any {
+		if i, found := newest(backups, func(i int) bool { return backups[i].Good }); found {
 			assert.True(t, stay[i], "the newest good one went")
 		}
 		var left []trigger.Backup
