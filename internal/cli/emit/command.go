@@ -14,8 +14,8 @@ type options struct {
 	extensions                     []string
 	namespace, to                  string
 	access
-	structured, wait bool
-	timeout          time.Duration
+	structured, wait, allowUnmatched bool
+	timeout                          time.Duration
 }
 
 // How long to try and to wait when --timeout does not say.
@@ -63,6 +63,7 @@ matches the event; 4 not ended within --timeout, the runs go on; 1 any other err
 	fs.StringVar(&o.to, "to", "", "URL of the bridge's event endpoint (default: $"+envURL+")")
 	fs.BoolVar(&o.structured, "structured", false, "send the event as one JSON document (structured mode) instead of headers and data")
 	fs.BoolVar(&o.wait, "wait", false, "wait until every run that the event caused has ended; the exit code says how")
+	fs.BoolVar(&o.allowUnmatched, "allow-unmatched", false, "with --wait: that no ActionTrigger matches is no error (a hook that also runs when nothing is installed yet)")
 	fs.DurationVar(&o.timeout, "timeout", 0, "how long to try to send the event and, with --wait, to wait (default 30s, with --wait 15m)")
 	o.bindFlags(fs)
 	return cmd

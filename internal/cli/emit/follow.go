@@ -151,10 +151,17 @@ func (f *follower) look(got *answer) (bool, error) {
 	return true, verdict(&outcome)
 }
 
+// unmatchedError: the event caused nothing.
+type unmatchedError struct{ id string }
+
+func (e *unmatchedError) Error() string {
+	return "no ActionTrigger matches event " + e.id + "; nothing was started"
+}
+
 // verdict is what an outcome that is done means.
 func verdict(o *event.Outcome) error {
 	if len(o.Runs) == 0 {
-		return app.WithCode(app.ExitNotFound, fmt.Errorf("no ActionTrigger matches event %s; nothing was started", o.ID))
+		return app.WithCode(app.ExitNotFound, &unmatchedError{o.ID})
 	}
 	var bad []error
 	for i := range o.Runs {

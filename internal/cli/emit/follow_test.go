@@ -190,6 +190,14 @@ func TestTheExitCodeIsTheOutcome(t *testing.T) {
 	}
 }
 
+func TestNothingMatchedMayBeAllowed(t *testing.T) {
+	got, err := wait(t, "--allow-unmatched", "--to", serve(t, outcomeOf(true)).url)
+	require.NoError(t, err)
+	assert.Contains(t, got.err, "Warning: no ActionTrigger matches event")
+	_, err = wait(t, "--allow-unmatched", "--to", serve(t, outcomeOf(true, started("b", "failed", "", "", "full"))).url)
+	assert.Equal(t, app.ExitFailed, app.Code(err), "it excuses nothing else")
+}
+
 func TestTheTimeIsOver(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -69,7 +69,12 @@ func (o *options) run(ctx context.Context, a *app.App) error {
 		return nil
 	}
 	f := &follower{link: l, to: to, source: e.Source(), id: e.ID(), started: a.Clock.Now()}
-	return o.ended(ctx, limited, timeout, f.follow(limited))
+	err = f.follow(limited)
+	if _, none := errors.AsType[*unmatchedError](err); none && o.allowUnmatched {
+		a.Warnf("%v", err)
+		return nil
+	}
+	return o.ended(ctx, limited, timeout, err)
 }
 
 // ended gives an error the words and the exit code of a wait that was cut short, if
