@@ -15,10 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
 	"github.com/salvor-io/salvor/bridge/status"
@@ -93,18 +96,29 @@ func New(d Deps, o Options) (*Bridge, error) {
 }
 
 func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, error) {
-	config := ingress.Config{
+	auth, err := ingress.Authenticators(o.Ingress, ingress.AuthDeps{
+		Kube: d.Clients.Kube, Replays: stream.NewReplays(d.JS), Clock: d.Clock, Log: d.Log,
+	})
+	if err != nil {
+		return nil, err // it names the flag
+	}
+	return ingress.New(ingress.Config{
 		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
-		Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
-	}
-	if o.IngressTokenFile != "" {
-		auth, err := ingress.NewTokenFile(o.IngressTokenFile)
-		if err != nil {
-			return nil, err // it names the flag
+		Auth: auth, Authorizer: access.NewReviewer(d.Clients.Kube, d.Clock), Options: o.Ingress,
+		Outcomes: &ingress.Outcomes{Decisions: stream.NewOutcomes(d.JS), ActionSet: lookAt(d.Clients, watcher)},
+		Clock:    d.Clock, Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
+	}), nil
+}
+
+// lookAt reads an ActionSet, from what is watched if it is there: only one that has
+// ended, or was made a moment ago, costs a request.
+func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
+	return func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
+		if as, ok := watcher.Lookup(namespace, name); ok && as.Status != nil && !status.Terminal(as.Status.State) {
+			return as, nil
 		}
-		config.Auth = auth
+		return clients.ActionSets(namespace).Get(ctx, name, metav1.GetOptions{})
 	}
-	return ingress.New(config), nil
 }
 
 // consumerName is the same for bridges that watch the same namespaces, so that

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/salvor-io/salvor/bridge/ingress"
 )
 
 // Options of the bridge. Start from DefaultOptions.
@@ -30,9 +32,8 @@ type Options struct {
 	// MaxEventBytes bounds the body of a request with events. Default 256 KiB, at
 	// most 768 KiB.
 	MaxEventBytes int64
-	// IngressTokenFile holds the bearer tokens that senders of events may show,
-	// one per line; changes count at once. Empty lets everybody in.
-	IngressTokenFile string
+	// Ingress are the options of the event endpoint: who is let in, and how often.
+	Ingress ingress.Options
 }
 
 // mostEventBytes leaves room for attributes below the stream's message size.
@@ -46,6 +47,7 @@ func DefaultOptions() Options {
 		StatusInterval: time.Second,
 		Listen:         ":8080",
 		MaxEventBytes:  256 << 10,
+		Ingress:        ingress.DefaultOptions(),
 	}
 }
 
@@ -56,7 +58,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.StatusInterval, "status-interval", o.StatusInterval, "shortest time between two intermediate writes of one ActionSet's status")
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
-	fs.StringVar(&o.IngressTokenFile, "ingress-token-file", o.IngressTokenFile, "file with the bearer tokens that senders of CloudEvents may show, one per line; empty lets everybody in")
+	o.Ingress.BindFlags(fs)
 }
 
 // Validate checks the options; the error names the flag.
@@ -82,5 +84,5 @@ func (o *Options) Validate() error {
 	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
 		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.Ingress.Validate())...)
 }
