@@ -162,7 +162,7 @@ type syntaxFaults struct {
 }
 
 // SyntaxError is antlr's way to tell a fault.
-func (s *syntaxFaults) SyntaxError(_ antlr.Recognizer, _ any, line, column int, message string, _ antlr.RecognitionException) {
+func (s *syntaxFaults) SyntaxError(_ antlr.Recognizer, _ any, line, column int, message string, _ antlr.RecognitionException) { //nolint:revive // the library's
 	if s.first == nil {
 		s.first = fmt.Errorf("line %d, character %d: %s", line, column+1, clip(message))
 	}

@@ -118,7 +118,7 @@ func TestCheckRefuses(t *testing.T) {
 
 		// Schedules.
 		{`when: {schedule: {cron: ""}}`, `spec.when.schedule.cron: it is empty; write five fields`},
-		{`when: {schedule: {cron: "0 2 * *"}}`, `the five fields are minute, hour, day of month, month, day of week`},
+		{`when: {schedule: {cron: "0 2 * *"}}`, `the five fields are minute, hour, day of the month, month and day of the week`},
 		{`when: {schedule: {cron: "0 0 2 * * *"}}`, `expected exactly 5 fields, found 6`},
 		{`when: {schedule: {cron: "60 2 * * *"}}`, `spec.when.schedule.cron: "60 2 * * *" cannot be read: end of range (60) above maximum (59)`},
 		{`when: {schedule: {cron: "0 2 * * 7"}}`, `Sunday is 0`},

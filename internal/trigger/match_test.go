@@ -46,8 +46,10 @@ func TestMatch(t *testing.T) {
 		{"cesql, text that says true", `[{cesql: "big"}]`, func(e *cloudevents.Event) { e.SetExtension("big", "TRUE") }, true},
 		{"cesql, text that says nothing", `[{cesql: "type"}]`, nil, false},
 		{"cesql, numbers", `[{cesql: "size > 5"}]`, func(e *cloudevents.Event) { e.SetExtension("size", 7) }, true},
-		{"cesql, attributes too large to look at", `[{cesql: "CONCAT(tenant, tenant) != ''"}]`,
-			func(e *cloudevents.Event) { e.SetExtension("tenant", strings.Repeat("x", 20_000)) }, false},
+		{
+			"cesql, attributes too large to look at", `[{cesql: "CONCAT(tenant, tenant) != ''"}]`,
+			func(e *cloudevents.Event) { e.SetExtension("tenant", strings.Repeat("x", 20_000)) }, false,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
