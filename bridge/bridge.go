@@ -15,12 +15,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
 	"github.com/salvor-io/salvor/internal/kube"
@@ -49,6 +53,7 @@ type Bridge struct {
 	server    *ingress.Server
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
+	sinks     *sink.Sinks
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -68,6 +73,13 @@ func New(d Deps, o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
+	sinks, err := sink.New(sink.Config{
+		Events: stream.NewEvents(d.JS), Letters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log,
+		Options: o.Sink, Namespaces: o.Namespaces, Metrics: sink.NewMetrics(d.Metrics),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
 	runs := stream.NewRuns(d.JS, event.SourceBridge)
 	projector := status.NewProjector(status.Config{
 		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
@@ -80,9 +92,10 @@ func New(d Deps, o Options) (*Bridge, error) {
 		runs:      runs,
 		server:    server,
 		triggers:  triggers,
+		sinks:     sinks,
 		intake: actionset.New(actionset.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
-			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector,
+			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
 			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
 		trigger: trigger.New(trigger.Config{
@@ -93,18 +106,29 @@ func New(d Deps, o Options) (*Bridge, error) {
 }
 
 func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, error) {
-	config := ingress.Config{
+	auth, err := ingress.Authenticators(o.Ingress, ingress.AuthDeps{
+		Kube: d.Clients.Kube, Replays: stream.NewReplays(d.JS), Clock: d.Clock, Log: d.Log,
+	})
+	if err != nil {
+		return nil, err // it names the flag
+	}
+	return ingress.New(ingress.Config{
 		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
-		Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
-	}
-	if o.IngressTokenFile != "" {
-		auth, err := ingress.NewTokenFile(o.IngressTokenFile)
-		if err != nil {
-			return nil, err // it names the flag
+		Auth: auth, Authorizer: access.NewReviewer(d.Clients.Kube, d.Clock), Options: o.Ingress,
+		Outcomes: &ingress.Outcomes{Decisions: stream.NewOutcomes(d.JS), ActionSet: lookAt(d.Clients, watcher)},
+		Clock:    d.Clock, Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
+	}), nil
+}
+
+// lookAt reads an ActionSet, from what is watched if it is there: only one that has
+// ended, or was made a moment ago, costs a request.
+func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
+	return func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
+		if as, ok := watcher.Lookup(namespace, name); ok && as.Status != nil && !status.Terminal(as.Status.State) {
+			return as, nil
 		}
-		config.Auth = auth
+		return clients.ActionSets(namespace).Get(ctx, name, metav1.GetOptions{})
 	}
-	return ingress.New(config), nil
 }
 
 // consumerName is the same for bridges that watch the same namespaces, so that
@@ -124,6 +148,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
+	group.Go(func() error { return b.sinks.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {
