@@ -24,6 +24,7 @@ import (
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/natsource"
 	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
@@ -51,6 +52,7 @@ type Bridge struct {
 	projector *status.Projector
 	runs      *stream.Runs
 	server    *ingress.Server
+	nats      *natsource.Source
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
 	sinks     *sink.Sinks
@@ -69,7 +71,15 @@ func New(d Deps, o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	server, err := newServer(d, o, watcher)
+	metrics := ingress.NewMetrics(d.Metrics)
+	server, err := newServer(d, o, watcher, metrics)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	nats, err := natsource.New(natsource.Config{
+		JS: d.JS, Store: stream.NewEvents(d.JS), Serves: watcher.Watches, Group: groupName("salvor", o.Namespaces),
+		MaxBytes: o.MaxEventBytes, Options: o.NATS, Clock: d.Clock, Log: d.Log, Metrics: metrics,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
@@ -91,6 +101,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 		projector: projector,
 		runs:      runs,
 		server:    server,
+		nats:      nats,
 		triggers:  triggers,
 		sinks:     sinks,
 		intake: actionset.New(actionset.Config{
@@ -100,12 +111,12 @@ func New(d Deps, o Options) (*Bridge, error) {
 		}),
 		trigger: trigger.New(trigger.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
-			Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+			Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 		}),
 	}, nil
 }
 
-func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, error) {
+func newServer(d Deps, o Options, watcher *actionset.Watcher, metrics *ingress.Metrics) (*ingress.Server, error) {
 	auth, err := ingress.Authenticators(o.Ingress, ingress.AuthDeps{
 		Kube: d.Clients.Kube, Replays: stream.NewReplays(d.JS), Clock: d.Clock, Log: d.Log,
 	})
@@ -116,7 +127,7 @@ func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, 
 		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
 		Auth: auth, Authorizer: access.NewReviewer(d.Clients.Kube, d.Clock), Options: o.Ingress,
 		Outcomes: &ingress.Outcomes{Decisions: stream.NewOutcomes(d.JS), ActionSet: lookAt(d.Clients, watcher)},
-		Clock:    d.Clock, Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
+		Clock:    d.Clock, Log: d.Log, Metrics: metrics,
 	}), nil
 }
 
@@ -131,10 +142,9 @@ func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.
 	}
 }
 
-// consumerName is the same for bridges that watch the same namespaces, so that
-// each event is looked at once by them together.
-func consumerName(namespaces []string) string {
-	const name = "bridge-triggers"
+// groupName is the same for bridges that watch the same namespaces, so that each
+// event is looked at once by them together.
+func groupName(name string, namespaces []string) string {
 	if len(namespaces) == 0 {
 		return name
 	}
@@ -147,6 +157,7 @@ func consumerName(namespaces []string) string {
 func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
+	group.Go(func() error { return b.nats.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
 	group.Go(func() error { return b.sinks.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })

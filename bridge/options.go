@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/natsource"
 	"github.com/salvor-io/salvor/bridge/sink"
 )
 
@@ -35,9 +36,10 @@ type Options struct {
 	MaxEventBytes int64
 	// Ingress are the options of the event endpoint: who is let in, and how often.
 	Ingress ingress.Options
-	// one per line; changes count at once. Empty lets everybody in.
 	// Sink are the options of the HTTP sinks of lifecycle events.
 	Sink sink.Options
+	// NATS are the subjects and streams that events are taken from besides.
+	NATS natsource.Options
 }
 
 // mostEventBytes leaves room for attributes below the stream's message size.
@@ -64,6 +66,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
 	o.Ingress.BindFlags(fs)
+	o.NATS.BindFlags(fs)
 	o.Sink.BindFlags(fs)
 }
 
@@ -90,6 +93,6 @@ func (o *Options) Validate() error {
 	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
 		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
 	}
-	errs = append(errs, o.Ingress.Validate(), o.Sink.Validate())
+	errs = append(errs, o.Ingress.Validate(), o.NATS.Validate(), o.Sink.Validate())
 	return errors.Join(errs...)
 }

@@ -289,7 +289,11 @@ func checkHeader(name string, values []string) (string, error) {
 	case len(values) != 1:
 		return "", bad(name, "the header ce-%s is given %d times", name, len(values))
 	}
-	value := stream.Unescape(unquote(values[0])) // some senders do not encode
+	raw := unquote(values[0])
+	value := stream.Unescape(raw)
+	if (name == "source" || name == "dataschema") && !uriCharacters.MatchString(value) && uriCharacters.MatchString(raw) {
+		value = raw // the sender did not encode the percent signs of a URI
+	}
 	if err := checkValue(name, value); err != nil {
 		return "", err
 	}

@@ -37,6 +37,7 @@ type endpoint struct {
 	js      jetstream.JetStream
 	url     string
 	metrics *Metrics
+	server  *Server
 }
 
 func newEndpoint(t *testing.T, change func(c *Config)) *endpoint {
@@ -49,7 +50,8 @@ func newEndpoint(t *testing.T, change func(c *Config)) *endpoint {
 	if change != nil {
 		change(&config)
 	}
-	server := httptest.NewServer(New(config).Handler())
+	e.server = New(config)
+	server := httptest.NewServer(e.server.Handler())
 	t.Cleanup(server.Close)
 	e.url = server.URL
 	return e
