@@ -10,7 +10,8 @@
 //
 // Without since and after, all that EVENTS keeps is shown; with follow, nothing of
 // the past. The answer is NDJSON: a CloudEvent as JSON per line, oldest first. The
-// extension sequence is its number, with which one goes on after a connection broke.
+// extension sequence is its number, with which one goes on after a connection broke; the
+// header Salvor-Sequence has that of the last event when the answer began.
 // While nothing happens an empty line comes every 15 s, so that either side notices
 // that the other is gone.
 //

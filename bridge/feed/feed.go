@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -26,6 +27,9 @@ const (
 	// writeTimeout is how long a reader may take for what is written to it.
 	writeTimeout = 30 * time.Second
 )
+
+// headerSequence is the number of the last event when the answer began.
+const headerSequence = "Salvor-Sequence"
 
 // Reviewer says who may do what; *access.Reviewer is one.
 type Reviewer interface {
@@ -131,13 +135,24 @@ func (f *Feed) show(w http.ResponseWriter, r *http.Request, namespace string, q 
 	if namespace != "" {
 		namespaces = []string{namespace}
 	}
+	last, err := f.Events.Last(ctx)
+	if err != nil {
+		f.Log.Warn().Err(err).Msg("lifecycle events cannot be shown")
+		f.refuse(w, http.StatusServiceUnavailable, "unavailable", errors.New("the events cannot be read now; ask again later"))
+		return
+	}
+	if q.follow && q.since.IsZero() && q.after == 0 {
+		// Named, so that nothing is missed until the consumer is there.
+		q.after, q.since = last, time.Unix(1, 0)
+	}
+	w.Header().Set(headerSequence, strconv.FormatUint(last, 10))
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := out.flush(); err != nil {
 		return // nobody is there any more
 	}
-	err := f.Events.ViewLifecycle(ctx, stream.LifecycleView{
+	err = f.Events.ViewLifecycle(ctx, stream.LifecycleView{
 		Namespaces: namespaces, After: q.after, Since: q.since, Follow: q.follow, Idle: idle,
 	}, out)
 	if err == nil {

@@ -51,6 +51,15 @@ func (s *Events) LifecycleConsumer(ctx context.Context, r LifecycleReader) (jets
 // of CloudEvents say; Unescape undoes it.
 func Escape(value string) string { return escape(value) }
 
+// Last is the number of the last event of any kind; 0 if there is none.
+func (s *Events) Last(ctx context.Context) (uint64, error) {
+	str, err := s.js.Stream(ctx, event.StreamEvents)
+	if err != nil {
+		return 0, fmt.Errorf("open stream %s: %w", event.StreamEvents, err)
+	}
+	return str.CachedInfo().State.LastSeq, nil
+}
+
 // LifecycleView says which lifecycle events somebody wants to see, who remembers
 // himself how far he came.
 type LifecycleView struct {
