@@ -25,6 +25,7 @@ import (
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
 	"github.com/salvor-io/salvor/bridge/natsource"
+	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
@@ -56,6 +57,7 @@ type Bridge struct {
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
 	sinks     *sink.Sinks
+	retention *retention.Controller
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -95,6 +97,10 @@ func New(d Deps, o Options) (*Bridge, error) {
 		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
 		Events: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")}, Interval: o.StatusInterval, Metrics: status.NewMetrics(d.Metrics),
 	})
+	firing := trigger.New(trigger.Config{
+		Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
+		Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+	})
 	return &Bridge{
 		deps:      d,
 		watcher:   watcher,
@@ -109,10 +115,8 @@ func New(d Deps, o Options) (*Bridge, error) {
 			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
 			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
-		trigger: trigger.New(trigger.Config{
-			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
-			Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
-		}),
+		trigger:   firing,
+		retention: newRetention(d, o, watcher, triggers, firing),
 	}, nil
 }
 
@@ -176,6 +180,12 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return b.intake.Run(ctx)
 		}
 	})
+	group.Go(func() error {
+		if !b.watcher.WaitForSync(ctx) {
+			return nil
+		}
+		return b.retention.Run(ctx)
+	})
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
@@ -185,7 +195,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 // follow hands the runs to the projector until ctx ends.
 func (b *Bridge) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := b.runs.Follow(ctx, b.projector, func(err error) {
+		err := b.runs.Follow(ctx, follower{b.projector, b.retention}, func(err error) {
 			b.deps.Log.Error().Err(err).Msg("a run's record cannot be read; it is left aside")
 		})
 		if ctx.Err() != nil {
