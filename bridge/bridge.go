@@ -24,6 +24,7 @@ import (
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/schedule"
 	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
@@ -53,6 +54,7 @@ type Bridge struct {
 	server    *ingress.Server
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
+	schedule  *schedule.Controller
 	sinks     *sink.Sinks
 }
 
@@ -85,6 +87,10 @@ func New(d Deps, o Options) (*Bridge, error) {
 		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
 		Events: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")}, Interval: o.StatusInterval, Metrics: status.NewMetrics(d.Metrics),
 	})
+	firing := trigger.New(trigger.Config{
+		Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
+		Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+	})
 	return &Bridge{
 		deps:      d,
 		watcher:   watcher,
@@ -98,9 +104,10 @@ func New(d Deps, o Options) (*Bridge, error) {
 			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
 			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
-		trigger: trigger.New(trigger.Config{
-			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
-			Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+		trigger: firing,
+		schedule: schedule.New(schedule.Config{
+			Clock: d.Clock, Log: d.Log, Triggers: triggers, Statuses: firing, Events: stream.NewEvents(d.JS),
+			Metrics: schedule.NewMetrics(d.Metrics),
 		}),
 	}, nil
 }
@@ -148,6 +155,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
+	group.Go(func() error { return b.schedule.Run(ctx) })
 	group.Go(func() error { return b.sinks.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
