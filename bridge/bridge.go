@@ -26,6 +26,7 @@ import (
 	"github.com/salvor-io/salvor/bridge/ingress"
 	"github.com/salvor-io/salvor/bridge/natsource"
 	"github.com/salvor-io/salvor/bridge/retention"
+	"github.com/salvor-io/salvor/bridge/schedule"
 	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
@@ -56,6 +57,7 @@ type Bridge struct {
 	nats      *natsource.Source
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
+	schedule  *schedule.Controller
 	sinks     *sink.Sinks
 	retention *retention.Controller
 }
@@ -100,6 +102,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 	firing := trigger.New(trigger.Config{
 		Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
 		Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+		Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 	})
 	return &Bridge{
 		deps:      d,
@@ -117,6 +120,11 @@ func New(d Deps, o Options) (*Bridge, error) {
 		}),
 		trigger:   firing,
 		retention: newRetention(d, o, watcher, triggers, firing),
+		trigger: firing,
+		schedule: schedule.New(schedule.Config{
+			Clock: d.Clock, Log: d.Log, Triggers: triggers, Statuses: firing, Events: stream.NewEvents(d.JS),
+			Metrics: schedule.NewMetrics(d.Metrics),
+		}),
 	}, nil
 }
 
@@ -163,6 +171,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	group.Go(func() error { return b.server.Run(ctx) })
 	group.Go(func() error { return b.nats.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
+	group.Go(func() error { return b.schedule.Run(ctx) })
 	group.Go(func() error { return b.sinks.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
