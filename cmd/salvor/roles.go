@@ -29,7 +29,7 @@ func bridgeRole(d *dispatcher.Options) serve.Constructor {
 			return o.Validate()
 		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
-			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans}, o)
 		},
 	}
 }
@@ -52,7 +52,7 @@ func dispatcherRole(o *dispatcher.Options) serve.Constructor {
 		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
 			return dispatcher.New(dispatcher.Deps{
-				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics,
+				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans,
 			}, *o)
 		},
 	}
