@@ -15,12 +15,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/natsource"
 	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
@@ -51,6 +55,7 @@ type Bridge struct {
 	projector *status.Projector
 	runs      *stream.Runs
 	server    *ingress.Server
+	nats      *natsource.Source
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
 	sinks     *sink.Sinks
@@ -69,7 +74,15 @@ func New(d Deps, o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	server, err := newServer(d, o, watcher)
+	metrics := ingress.NewMetrics(d.Metrics)
+	server, err := newServer(d, o, watcher, metrics)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	nats, err := natsource.New(natsource.Config{
+		JS: d.JS, Store: stream.NewEvents(d.JS), Serves: watcher.Watches, Group: groupName("salvor", o.Namespaces),
+		MaxBytes: o.MaxEventBytes, Options: o.NATS, Clock: d.Clock, Log: d.Log, Metrics: metrics,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
@@ -91,6 +104,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 		projector: projector,
 		runs:      runs,
 		server:    server,
+		nats:      nats,
 		triggers:  triggers,
 		sinks:     sinks,
 		intake: actionset.New(actionset.Config{
@@ -100,30 +114,40 @@ func New(d Deps, o Options) (*Bridge, error) {
 		}),
 		trigger: trigger.New(trigger.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
-			Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+			Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 		}),
 	}, nil
 }
 
-func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, error) {
-	config := ingress.Config{
+func newServer(d Deps, o Options, watcher *actionset.Watcher, metrics *ingress.Metrics) (*ingress.Server, error) {
+	auth, err := ingress.Authenticators(o.Ingress, ingress.AuthDeps{
+		Kube: d.Clients.Kube, Replays: stream.NewReplays(d.JS), Clock: d.Clock, Log: d.Log,
+	})
+	if err != nil {
+		return nil, err // it names the flag
+	}
+	return ingress.New(ingress.Config{
 		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
-		Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
-	}
-	if o.IngressTokenFile != "" {
-		auth, err := ingress.NewTokenFile(o.IngressTokenFile)
-		if err != nil {
-			return nil, err // it names the flag
-		}
-		config.Auth = auth
-	}
-	return ingress.New(config), nil
+		Auth: auth, Authorizer: access.NewReviewer(d.Clients.Kube, d.Clock), Options: o.Ingress,
+		Outcomes: &ingress.Outcomes{Decisions: stream.NewOutcomes(d.JS), ActionSet: lookAt(d.Clients, watcher)},
+		Clock:    d.Clock, Log: d.Log, Metrics: metrics,
+	}), nil
 }
 
-// consumerName is the same for bridges that watch the same namespaces, so that
-// each event is looked at once by them together.
-func consumerName(namespaces []string) string {
-	const name = "bridge-triggers"
+// lookAt reads an ActionSet, from what is watched if it is there: only one that has
+// ended, or was made a moment ago, costs a request.
+func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
+	return func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
+		if as, ok := watcher.Lookup(namespace, name); ok && as.Status != nil && !status.Terminal(as.Status.State) {
+			return as, nil
+		}
+		return clients.ActionSets(namespace).Get(ctx, name, metav1.GetOptions{})
+	}
+}
+
+// groupName is the same for bridges that watch the same namespaces, so that each
+// event is looked at once by them together.
+func groupName(name string, namespaces []string) string {
 	if len(namespaces) == 0 {
 		return name
 	}
@@ -136,6 +160,7 @@ func consumerName(namespaces []string) string {
 func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
+	group.Go(func() error { return b.nats.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
 	group.Go(func() error { return b.sinks.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/natsource"
 	"github.com/salvor-io/salvor/bridge/sink"
 )
 
@@ -32,11 +34,12 @@ type Options struct {
 	// MaxEventBytes bounds the body of a request with events. Default 256 KiB, at
 	// most 768 KiB.
 	MaxEventBytes int64
-	// IngressTokenFile holds the bearer tokens that senders of events may show,
-	// one per line; changes count at once. Empty lets everybody in.
-	IngressTokenFile string
+	// Ingress are the options of the event endpoint: who is let in, and how often.
+	Ingress ingress.Options
 	// Sink are the options of the HTTP sinks of lifecycle events.
 	Sink sink.Options
+	// NATS are the subjects and streams that events are taken from besides.
+	NATS natsource.Options
 }
 
 // mostEventBytes leaves room for attributes below the stream's message size.
@@ -50,6 +53,7 @@ func DefaultOptions() Options {
 		StatusInterval: time.Second,
 		Listen:         ":8080",
 		MaxEventBytes:  256 << 10,
+		Ingress:        ingress.DefaultOptions(),
 		Sink:           sink.DefaultOptions(),
 	}
 }
@@ -61,7 +65,8 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.StatusInterval, "status-interval", o.StatusInterval, "shortest time between two intermediate writes of one ActionSet's status")
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
-	fs.StringVar(&o.IngressTokenFile, "ingress-token-file", o.IngressTokenFile, "file with the bearer tokens that senders of CloudEvents may show, one per line; empty lets everybody in")
+	o.Ingress.BindFlags(fs)
+	o.NATS.BindFlags(fs)
 	o.Sink.BindFlags(fs)
 }
 
@@ -88,6 +93,6 @@ func (o *Options) Validate() error {
 	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
 		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
 	}
-	errs = append(errs, o.Sink.Validate())
+	errs = append(errs, o.Ingress.Validate(), o.NATS.Validate(), o.Sink.Validate())
 	return errors.Join(errs...)
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/semaphore"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
@@ -53,26 +52,19 @@ type Config struct {
 type Controller struct {
 	Config
 
-	// records are the statuses to be written, newest per trigger.
-	records *records
+	statuses *statuses
 }
 
 // New returns a controller that does nothing until Run is called.
 func New(c Config) *Controller {
-	return &Controller{Config: c, records: &records{
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[key](backoffMin, backoffMax),
-			workqueue.TypedRateLimitingQueueConfig[key]{Name: "actiontrigger-status", Clock: c.Clock}),
-		pending: map[key]record{},
-		last:    map[key]time.Time{},
-	}}
+	return &Controller{Config: c, statuses: newStatuses(c.Clients, c.Clock, c.Log)}
 }
 
 // Run works until ctx ends and everything it started has ended.
 func (c *Controller) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { c.writeRecords(ctx) })
+	running.Go(func() { c.statuses.run(ctx) })
 	running.Go(func() { c.Watcher.run(ctx, c.noticed) })
 	if !c.Watcher.waitForSync(ctx) {
 		return nil

@@ -8,199 +8,253 @@ import (
 	"sync"
 	"time"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/rs/zerolog"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
 
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/internal/kube"
 )
-
-// ConditionReady says whether the trigger fires for events that match.
-const ConditionReady = "Ready"
 
 // interval is the shortest time between two writes of one trigger's status, so
 // that a storm of events does not become a storm of writes.
 const interval = time.Second
 
+// mostChanges is how many changes of one trigger wait while the API server is away;
+// further ones are folded into the last known status.
+const mostChanges = 256
+
 type key struct{ namespace, name string }
 
-// record is what a trigger did last.
-type record struct {
-	trigger *salvor.ActionTrigger
-	// event is nil when nothing fired and only the condition is due.
-	event     *salvor.EventRecord
-	actionSet string
-	fault     *PermanentError
-}
-
-// records are the newest records, one per trigger.
-type records struct {
+// statuses writes the status of triggers: changes of a second become one write.
+type statuses struct {
+	clients *kube.Clients
+	clock   clock.WithTicker
+	log     zerolog.Logger
 	queue   workqueue.TypedRateLimitingInterface[key]
+
 	mu      sync.Mutex
-	pending map[key]record
+	pending map[key]*change
 	last    map[key]time.Time
+	// written are the triggers as they were after the last write: the watch may be
+	// behind.
+	written map[key]*salvor.ActionTrigger
 }
 
-// noticed sees to the condition of a trigger that is new or was changed. A fault
-// stands until the trigger is changed or fires well.
-func (c *Controller) noticed(t *salvor.ActionTrigger) {
-	if c.records.have(t) {
-		return
+// change is what is to be done to the status of one trigger.
+type change struct {
+	trigger *salvor.ActionTrigger
+	steps   []func(*salvor.ActionTriggerStatus)
+}
+
+func newStatuses(c *kube.Clients, clk clock.WithTicker, log zerolog.Logger) *statuses {
+	return &statuses{
+		clients: c, clock: clk, log: log,
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[key](backoffMin, backoffMax),
+			workqueue.TypedRateLimitingQueueConfig[key]{Name: "actiontrigger-status", Clock: clk}),
+		pending: map[key]*change{},
+		last:    map[key]time.Time{},
+		written: map[key]*salvor.ActionTrigger{},
 	}
-	if ready := meta.FindStatusCondition(t.Status.Conditions, ConditionReady); ready != nil && ready.ObservedGeneration == t.Generation {
-		return
-	}
-	c.records.put(t, func(r *record) { r.fault = nil })
 }
 
-// record notes what the trigger did with an event.
-func (c *Controller) record(t *salvor.ActionTrigger, e *cloudevents.Event, at time.Time, actionSet string, fault *PermanentError) {
-	received := metav1.NewTime(at.UTC().Truncate(time.Second))
-	c.records.put(t, func(r *record) {
-		if r.event != nil && r.event.ReceivedAt.After(received.Time) {
-			return // events are worked on side by side; the later one counts
-		}
-		r.event = &salvor.EventRecord{ID: e.ID(), Source: e.Source(), Type: e.Type(), ReceivedAt: &received}
-		r.actionSet, r.fault = actionSet, fault
-	})
+// Tell has the status of a trigger changed soon, on the condition that it is still
+// the same trigger (by UID). change is called with the newest status, perhaps more
+// than once, and must do the same each time; it must not keep what it is given.
+// Changes that come within a second are one write; one that changes nothing is
+// none.
+func (c *Controller) Tell(t *salvor.ActionTrigger, change func(*salvor.ActionTriggerStatus)) {
+	c.statuses.tell(t, change)
 }
 
-func (r *records) have(t *salvor.ActionTrigger) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	waiting, ok := r.pending[key{t.Namespace, t.Name}]
-	return ok && waiting.trigger.UID == t.UID && waiting.trigger.Generation == t.Generation
-}
-
-func (r *records) put(t *salvor.ActionTrigger, change func(*record)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (s *statuses) tell(t *salvor.ActionTrigger, step func(*salvor.ActionTriggerStatus)) {
 	k := key{t.Namespace, t.Name}
-	current, ok := r.pending[k]
-	if ok && current.trigger.UID != t.UID {
-		current = record{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	current, ok := s.pending[k]
+	if !ok || current.trigger.UID != t.UID {
+		current = &change{}
+		s.pending[k] = current
 	}
 	current.trigger = t
-	change(&current)
-	r.pending[k] = current
-	r.queue.Add(k)
+	current.steps = append(current.steps, step)
+	if len(current.steps) > mostChanges {
+		steps := current.steps
+		current.steps = []func(*salvor.ActionTriggerStatus){func(status *salvor.ActionTriggerStatus) {
+			for _, step := range steps {
+				step(status)
+			}
+		}}
+	}
+	s.queue.Add(k)
 }
 
-// writeRecords writes statuses until ctx ends.
-func (c *Controller) writeRecords(ctx context.Context) {
-	stop := context.AfterFunc(ctx, c.records.queue.ShutDown)
+// run writes statuses until ctx ends.
+func (s *statuses) run(ctx context.Context) {
+	stop := context.AfterFunc(ctx, s.queue.ShutDown)
 	defer stop()
 	for {
-		k, shutdown := c.records.queue.Get()
+		k, shutdown := s.queue.Get()
 		if shutdown {
 			return
 		}
-		c.writeRecord(ctx, k)
-		c.records.queue.Done(k)
+		s.write(ctx, k)
+		s.queue.Done(k)
 	}
 }
 
-func (c *Controller) writeRecord(ctx context.Context, k key) {
-	r, wait, ok := c.records.take(k, c.Clock.Now())
+func (s *statuses) write(ctx context.Context, k key) {
+	todo, wait := s.take(k)
 	switch {
-	case !ok:
-		return
 	case wait > 0:
-		c.records.queue.AddAfter(k, wait)
+		s.queue.AddAfter(k, wait)
+		return
+	case todo == nil:
 		return
 	}
-	err := c.patchStatus(ctx, r)
+	err := s.patch(ctx, todo)
 	switch {
-	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err), apierrors.IsInvalid(err):
-		// A conflict means that another trigger has the name now; that one has
-		// its own record.
-		c.records.queue.Forget(k)
+	case err == nil, apierrors.IsNotFound(err), apierrors.IsInvalid(err):
+		s.queue.Forget(k)
 		if apierrors.IsInvalid(err) {
-			c.Log.Error().Err(err).Str("namespace", k.namespace).Str("trigger", k.name).Msg("the trigger's status was refused")
+			s.log.Error().Err(err).Str("namespace", k.namespace).Str("trigger", k.name).Msg("the trigger's status was refused")
 		}
 	case ctx.Err() != nil:
 	default:
-		c.Log.Warn().Err(err).Str("namespace", k.namespace).Str("trigger", k.name).Msg("the trigger's status could not be written; it will be tried again")
-		c.records.putBack(k, r)
-		c.records.queue.AddRateLimited(k)
+		s.log.Warn().Err(err).Str("namespace", k.namespace).Str("trigger", k.name).Msg("the trigger's status could not be written; it will be tried again")
+		s.putBack(k, todo)
+		s.queue.AddRateLimited(k)
 	}
 }
 
-func (r *records) take(k key, now time.Time) (record, time.Duration, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	current, ok := r.pending[k]
+func (s *statuses) take(k key) (*change, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	todo, ok := s.pending[k]
 	if !ok {
-		return record{}, 0, false
+		return nil, 0
 	}
-	if wait := r.last[k].Add(interval).Sub(now); wait > 0 {
-		return record{}, wait, true
+	now := s.clock.Now()
+	if wait := s.last[k].Add(interval).Sub(now); wait > 0 {
+		return nil, wait
 	}
-	delete(r.pending, k)
-	r.last[k] = now
-	for other, at := range r.last {
+	delete(s.pending, k)
+	s.last[k] = now
+	for other, at := range s.last {
 		if now.Sub(at) > time.Minute {
-			delete(r.last, other)
+			delete(s.last, other)
+			delete(s.written, other)
 		}
 	}
-	return current, 0, true
+	return todo, 0
 }
 
-func (r *records) putBack(k key, old record) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, newer := r.pending[k]; !newer {
-		r.pending[k] = old
+func (s *statuses) putBack(k key, old *change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch newer, ok := s.pending[k]; {
+	case !ok:
+		s.pending[k] = old
+	case newer.trigger.UID == old.trigger.UID:
+		newer.steps = append(old.steps, newer.steps...)
 	}
 }
 
-// patchStatus writes what changed, on the condition that it is still the same
-// trigger.
-func (c *Controller) patchStatus(ctx context.Context, r record) error {
-	conditions := r.trigger.DeepCopy().Status.Conditions
-	changes := map[string]any{}
-	if meta.SetStatusCondition(&conditions, readyCondition(r, c.Clock.Now())) {
-		changes["conditions"] = conditions
+// patch writes what the steps change, on the condition that nobody else has
+// written meanwhile.
+func (s *statuses) patch(ctx context.Context, todo *change) error {
+	k, base := key{todo.trigger.Namespace, todo.trigger.Name}, todo.trigger
+	s.mu.Lock()
+	if known := s.written[k]; known != nil && known.UID == base.UID && !newer(base.ResourceVersion, known.ResourceVersion) {
+		base = known
 	}
-	if r.event != nil {
-		changes["lastEvent"] = r.event
-		if r.actionSet != "" {
-			changes["lastActionSet"] = r.actionSet
+	s.mu.Unlock()
+	client := s.clients.ActionTriggers(k.namespace)
+	for {
+		written, err := s.patchOnce(ctx, base, todo)
+		if err == nil {
+			s.mu.Lock()
+			s.written[k] = written
+			s.mu.Unlock()
+			return nil
 		}
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		found, err := client.Get(ctx, k.name, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("read trigger %s/%s: %w", k.namespace, k.name, err)
+		}
+		if found.UID != todo.trigger.UID {
+			return nil // another one has the name now; it has its own status
+		}
+		base = found
 	}
-	if len(changes) == 0 {
-		return nil
+}
+
+func (s *statuses) patchOnce(ctx context.Context, base *salvor.ActionTrigger, todo *change) (*salvor.ActionTrigger, error) {
+	status := base.Status.DeepCopy()
+	for _, step := range todo.steps {
+		step(status)
+	}
+	if equality.Semantic.DeepEqual(status, &base.Status) {
+		return base, nil
+	}
+	changes, err := difference(&base.Status, status)
+	if err != nil {
+		return nil, fmt.Errorf("encode the status of trigger %s/%s: %w", base.Namespace, base.Name, err)
 	}
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": r.trigger.UID},
+		"metadata": map[string]any{"uid": base.UID, "resourceVersion": base.ResourceVersion},
 		"status":   changes,
 	})
 	if err != nil {
-		return fmt.Errorf("encode the status of trigger %s/%s: %w", r.trigger.Namespace, r.trigger.Name, err)
+		return nil, fmt.Errorf("encode the status of trigger %s/%s: %w", base.Namespace, base.Name, err)
 	}
-	_, err = c.Clients.ActionTriggers(r.trigger.Namespace).Patch(ctx, r.trigger.Name, types.MergePatchType, patch,
+	written, err := s.clients.ActionTriggers(base.Namespace).Patch(ctx, base.Name, types.MergePatchType, patch,
 		metav1.PatchOptions{FieldManager: fieldManager}, "status")
 	if err != nil {
-		return fmt.Errorf("write the status of trigger %s/%s: %w", r.trigger.Namespace, r.trigger.Name, err)
+		return nil, fmt.Errorf("write the status of trigger %s/%s: %w", base.Namespace, base.Name, err)
 	}
-	return nil
+	return written, nil
 }
 
-func readyCondition(r record, now time.Time) metav1.Condition {
-	condition := metav1.Condition{
-		Type: ConditionReady, Status: metav1.ConditionTrue, Reason: "Watching", Message: "fires for events that match",
-		ObservedGeneration: r.trigger.Generation, LastTransitionTime: metav1.NewTime(now.UTC().Truncate(time.Second)),
+// difference has the fields of a status that changed, whole; null for one that is
+// no more.
+func difference(was, is *salvor.ActionTriggerStatus) (map[string]any, error) {
+	fields := [2]map[string]json.RawMessage{}
+	for i, status := range []*salvor.ActionTriggerStatus{was, is} {
+		data, err := json.Marshal(status)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // the caller wraps it
+		}
+		if err := json.Unmarshal(data, &fields[i]); err != nil {
+			return nil, err //nolint:wrapcheck // the caller wraps it
+		}
 	}
-	switch {
-	case r.fault != nil:
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, r.fault.Reason, limit(r.fault.Error())
-	case r.trigger.Spec.Suspend:
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "Suspended", "spec.suspend is true; events are accepted and ignored"
+	out := map[string]any{}
+	for name, value := range fields[1] {
+		if string(fields[0][name]) != string(value) {
+			out[name] = value
+		}
 	}
-	return condition
+	for name := range fields[0] {
+		if _, ok := fields[1][name]; !ok {
+			out[name] = nil
+		}
+	}
+	return out, nil
+}
+
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err != nil || order > 0
 }
 
 // limit cuts a message to a size that a person reads.
