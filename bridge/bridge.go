@@ -32,6 +32,7 @@ import (
 	"github.com/salvor-io/salvor/bridge/trigger"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // followPause is the pause before the runs are followed again after a fault.
@@ -44,6 +45,8 @@ type Deps struct {
 	Clock   clock.WithTicker
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
 }
 
 // Bridge is the role.
@@ -115,7 +118,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 		sinks:     sinks,
 		intake: actionset.New(actionset.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
-			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
+			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS), Spans: d.Spans,
 			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
 		trigger:   firing,

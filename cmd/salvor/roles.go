@@ -32,7 +32,7 @@ func bridgeRole(d *dispatcher.Options) serve.Constructor {
 		},
 		Configure: func(s serve.Settings) { o.Library = cmp.Or(d.Library, s.Namespace) },
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
-			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans}, o)
 		},
 	}
 }
@@ -55,7 +55,7 @@ func dispatcherRole(o *dispatcher.Options) serve.Constructor {
 		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
 			return dispatcher.New(dispatcher.Deps{
-				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics,
+				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans,
 			}, *o)
 		},
 	}

@@ -40,7 +40,8 @@ const tracesPath = "/v1/traces"
 // Config of an Exporter.
 type Config struct {
 	// Endpoint is the URL of an OTLP receiver over HTTP, for example
-	// http://collector:4318; traces go to /v1/traces below it, unless it ends in that.
+	// http://collector:4318; traces go to /v1/traces below it, unless it ends in
+	// /traces.
 	Endpoint string
 	// Version of the program.
 	Version string
@@ -79,7 +80,7 @@ func New(ctx context.Context, c Config) (*Exporter, error) {
 		return nil, err
 	}
 	endpoint := strings.TrimSuffix(c.Endpoint, "/")
-	if !strings.HasSuffix(endpoint, tracesPath) {
+	if !strings.HasSuffix(endpoint, "/traces") {
 		endpoint += tracesPath
 	}
 	otlp, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
