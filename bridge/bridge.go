@@ -21,6 +21,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/kubesource"
 	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
@@ -51,6 +52,7 @@ type Bridge struct {
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
 	retention *retention.Controller
+	objects   *kubesource.Controller
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -79,6 +81,10 @@ func New(d Deps, o Options) (*Bridge, error) {
 		Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
 		Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 	})
+	objects, err := newKubeSource(d, watcher, triggers, firing)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
 	return &Bridge{
 		deps:      d,
 		watcher:   watcher,
@@ -93,6 +99,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 		}),
 		trigger:   firing,
 		retention: newRetention(d, o, watcher, triggers, firing),
+		objects:   objects,
 	}, nil
 }
 
@@ -128,6 +135,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
+	group.Go(func() error { return b.objects.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {
