@@ -25,6 +25,7 @@ import (
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
 	"github.com/salvor-io/salvor/bridge/natsource"
+	"github.com/salvor-io/salvor/bridge/kubesource"
 	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/schedule"
 	"github.com/salvor-io/salvor/bridge/sink"
@@ -63,6 +64,7 @@ type Bridge struct {
 	schedule  *schedule.Controller
 	sinks     *sink.Sinks
 	retention *retention.Controller
+	objects   *kubesource.Controller
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -107,6 +109,10 @@ func New(d Deps, o Options) (*Bridge, error) {
 		Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 		Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 	})
+	objects, err := newKubeSource(d, watcher, triggers, firing)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
 	return &Bridge{
 		deps:      d,
 		watcher:   watcher,
@@ -128,6 +134,7 @@ func New(d Deps, o Options) (*Bridge, error) {
 			Clock: d.Clock, Log: d.Log, Triggers: triggers, Statuses: firing, Events: stream.NewEvents(d.JS),
 			Metrics: schedule.NewMetrics(d.Metrics),
 		}),
+		objects:   objects,
 	}, nil
 }
 
@@ -176,6 +183,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	group.Go(func() error { return b.trigger.Run(ctx) })
 	group.Go(func() error { return b.schedule.Run(ctx) })
 	group.Go(func() error { return b.sinks.Run(ctx) })
+	group.Go(func() error { return b.objects.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {

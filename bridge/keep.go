@@ -6,6 +6,7 @@ import (
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/actionset"
+	"github.com/salvor-io/salvor/bridge/kubesource"
 	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
@@ -42,4 +43,11 @@ func (f follower) Update(ctx context.Context, u stream.RunUpdate) {
 	if u.Run.State.Terminal() {
 		f.retention.Ended(u.Run.Namespace, u.Run.Labels)
 	}
+}
+
+func newKubeSource(d Deps, watcher *actionset.Watcher, triggers *trigger.Watcher, statuses kubesource.Statuses) (*kubesource.Controller, error) {
+	return kubesource.New(kubesource.Config{
+		Clients: d.Clients, Clock: d.Clock, Log: d.Log, Triggers: triggers, Statuses: statuses,
+		Events: stream.NewEvents(d.JS), Store: stream.NewGates(d.JS), Serves: watcher.Watches,
+	})
 }
