@@ -24,6 +24,7 @@ import (
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
 	"github.com/salvor-io/salvor/internal/kube"
@@ -52,6 +53,7 @@ type Bridge struct {
 	server    *ingress.Server
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
+	sinks     *sink.Sinks
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -71,6 +73,13 @@ func New(d Deps, o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
+	sinks, err := sink.New(sink.Config{
+		Events: stream.NewEvents(d.JS), Letters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log,
+		Options: o.Sink, Namespaces: o.Namespaces, Metrics: sink.NewMetrics(d.Metrics),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
 	runs := stream.NewRuns(d.JS, event.SourceBridge)
 	projector := status.NewProjector(status.Config{
 		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
@@ -83,9 +92,10 @@ func New(d Deps, o Options) (*Bridge, error) {
 		runs:      runs,
 		server:    server,
 		triggers:  triggers,
+		sinks:     sinks,
 		intake: actionset.New(actionset.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
-			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector,
+			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
 			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
 		trigger: trigger.New(trigger.Config{
@@ -138,6 +148,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
+	group.Go(func() error { return b.sinks.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {

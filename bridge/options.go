@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/sink"
 )
 
 // Options of the bridge. Start from DefaultOptions.
@@ -34,6 +35,9 @@ type Options struct {
 	MaxEventBytes int64
 	// Ingress are the options of the event endpoint: who is let in, and how often.
 	Ingress ingress.Options
+	// one per line; changes count at once. Empty lets everybody in.
+	// Sink are the options of the HTTP sinks of lifecycle events.
+	Sink sink.Options
 }
 
 // mostEventBytes leaves room for attributes below the stream's message size.
@@ -48,6 +52,7 @@ func DefaultOptions() Options {
 		Listen:         ":8080",
 		MaxEventBytes:  256 << 10,
 		Ingress:        ingress.DefaultOptions(),
+		Sink:           sink.DefaultOptions(),
 	}
 }
 
@@ -59,6 +64,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
 	o.Ingress.BindFlags(fs)
+	o.Sink.BindFlags(fs)
 }
 
 // Validate checks the options; the error names the flag.
@@ -84,5 +90,6 @@ func (o *Options) Validate() error {
 	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
 		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
 	}
-	return errors.Join(append(errs, o.Ingress.Validate())...)
+	errs = append(errs, o.Ingress.Validate(), o.Sink.Validate())
+	return errors.Join(errs...)
 }

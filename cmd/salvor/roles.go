@@ -21,6 +21,7 @@ func roles() []serve.Constructor {
 // bridgeRole shares --run-retention with the dispatcher, whose flag it is.
 func bridgeRole(d *dispatcher.Options) serve.Constructor {
 	o := bridge.DefaultOptions()
+	sinkFromEnvironment(&o)
 	return serve.Constructor{
 		Name: "bridge", NeedsCluster: true, BindFlags: o.BindFlags,
 		Validate: func() error {
@@ -31,6 +32,14 @@ func bridgeRole(d *dispatcher.Options) serve.Constructor {
 			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
 		},
 	}
+}
+
+// sinkFromEnvironment takes what a SinkBinding of Knative puts into a pod.
+func sinkFromEnvironment(o *bridge.Options) {
+	if url := os.Getenv("K_SINK"); url != "" {
+		o.Sink.URLs = []string{url}
+	}
+	o.Sink.Overrides, o.Sink.CA = os.Getenv("K_CE_OVERRIDES"), os.Getenv("K_CA_CERTS")
 }
 
 func dispatcherRole(o *dispatcher.Options) serve.Constructor {
