@@ -320,7 +320,7 @@ func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
 		"a timestamp in words":     {ask{header: with(signed(d.key, "msg-2", now, text("x")), "webhook-timestamp", "now")}, 401, "signature", "webhook-timestamp"},
 		"signed binary mode": {ask{header: with(signed(d.key, "msg-2", now, text("x")), "Content-Type", "application/json",
 			"ce-specversion", "1.0", "ce-id", "1", "ce-source", "/a", "ce-type", "t")}, 401, "signature", "headers are not signed"},
-		"signed question":        {ask{method: "GET", path: "/events/outcome?source=/a&id=1", header: signed(d.key, "msg-2", now, "")}, 401, "signature", "POST"},
+		"signed question":        {ask{method: "GET", path: "/events/outcome?source=/a&id=1", header: signed(d.key, "msg-2", now, "")}, 401, "signature", "sign"},
 		"certificate of another": {ask{header: structured, cert: client(other, nil)}, 401, "unauthorized", "certificate"},
 		"expired certificate": {ask{header: structured, cert: client(d.ca, func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = now.Add(-2*time.Hour), now.Add(-time.Hour)
