@@ -83,6 +83,30 @@ func New(d Deps, o Options) (*Bridge, error) {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
 	return b, nil
+	runs := stream.NewRuns(d.JS, event.SourceBridge)
+	projector := status.NewProjector(status.Config{
+		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
+		Events: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")}, Interval: o.StatusInterval, Metrics: status.NewMetrics(d.Metrics),
+	})
+	return &Bridge{
+		deps:      d,
+		watcher:   watcher,
+		projector: projector,
+		runs:      runs,
+		server:    server,
+		triggers:  triggers,
+		intake: actionset.New(actionset.Config{
+			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
+			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector,
+			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
+		}),
+		trigger: trigger.New(trigger.Config{
+			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
+			Gates: stream.NewGates(d.JS), Outcomes: stream.NewOutcomes(d.JS),
+			Announcements: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")},
+			Consumer:      consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+		}),
+	}, nil
 }
 
 // groupName is the same for bridges that watch the same namespaces, so that each
