@@ -24,12 +24,16 @@ import (
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/natsource"
+	"github.com/salvor-io/salvor/bridge/kubesource"
+	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/schedule"
 	"github.com/salvor-io/salvor/bridge/sink"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // followPause is the pause before the runs are followed again after a fault.
@@ -42,6 +46,8 @@ type Deps struct {
 	Clock   clock.WithTicker
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
 }
 
 // Bridge is the role.
@@ -52,10 +58,13 @@ type Bridge struct {
 	projector *status.Projector
 	runs      *stream.Runs
 	server    *ingress.Server
+	nats      *natsource.Source
 	triggers  *trigger.Watcher
 	trigger   *trigger.Controller
 	schedule  *schedule.Controller
 	sinks     *sink.Sinks
+	retention *retention.Controller
+	objects   *kubesource.Controller
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -71,7 +80,15 @@ func New(d Deps, o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	server, err := newServer(d, o, watcher)
+	metrics := ingress.NewMetrics(d.Metrics)
+	server, err := newServer(d, o, watcher, metrics)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	nats, err := natsource.New(natsource.Config{
+		JS: d.JS, Store: stream.NewEvents(d.JS), Serves: watcher.Watches, Group: groupName("salvor", o.Namespaces),
+		MaxBytes: o.MaxEventBytes, Options: o.NATS, Clock: d.Clock, Log: d.Log, Metrics: metrics,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
@@ -89,30 +106,39 @@ func New(d Deps, o Options) (*Bridge, error) {
 	})
 	firing := trigger.New(trigger.Config{
 		Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
+		Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 		Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 	})
+	objects, err := newKubeSource(d, watcher, triggers, firing)
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
 	return &Bridge{
 		deps:      d,
 		watcher:   watcher,
 		projector: projector,
 		runs:      runs,
 		server:    server,
+		nats:      nats,
 		triggers:  triggers,
 		sinks:     sinks,
 		intake: actionset.New(actionset.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
-			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
+			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS), Spans: d.Spans,
 			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
 		}),
+		trigger:   firing,
+		retention: newRetention(d, o, watcher, triggers, firing),
 		trigger: firing,
 		schedule: schedule.New(schedule.Config{
 			Clock: d.Clock, Log: d.Log, Triggers: triggers, Statuses: firing, Events: stream.NewEvents(d.JS),
 			Metrics: schedule.NewMetrics(d.Metrics),
 		}),
+		objects:   objects,
 	}, nil
 }
 
-func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, error) {
+func newServer(d Deps, o Options, watcher *actionset.Watcher, metrics *ingress.Metrics) (*ingress.Server, error) {
 	auth, err := ingress.Authenticators(o.Ingress, ingress.AuthDeps{
 		Kube: d.Clients.Kube, Replays: stream.NewReplays(d.JS), Clock: d.Clock, Log: d.Log,
 	})
@@ -123,7 +149,7 @@ func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, 
 		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
 		Auth: auth, Authorizer: access.NewReviewer(d.Clients.Kube, d.Clock), Options: o.Ingress,
 		Outcomes: &ingress.Outcomes{Decisions: stream.NewOutcomes(d.JS), ActionSet: lookAt(d.Clients, watcher)},
-		Clock:    d.Clock, Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
+		Clock:    d.Clock, Log: d.Log, Metrics: metrics,
 	}), nil
 }
 
@@ -138,10 +164,9 @@ func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.
 	}
 }
 
-// consumerName is the same for bridges that watch the same namespaces, so that
-// each event is looked at once by them together.
-func consumerName(namespaces []string) string {
-	const name = "bridge-triggers"
+// groupName is the same for bridges that watch the same namespaces, so that each
+// event is looked at once by them together.
+func groupName(name string, namespaces []string) string {
 	if len(namespaces) == 0 {
 		return name
 	}
@@ -154,9 +179,11 @@ func consumerName(namespaces []string) string {
 func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
+	group.Go(func() error { return b.nats.Run(ctx) })
 	group.Go(func() error { return b.trigger.Run(ctx) })
 	group.Go(func() error { return b.schedule.Run(ctx) })
 	group.Go(func() error { return b.sinks.Run(ctx) })
+	group.Go(func() error { return b.objects.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {
@@ -173,6 +200,12 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return b.intake.Run(ctx)
 		}
 	})
+	group.Go(func() error {
+		if !b.watcher.WaitForSync(ctx) {
+			return nil
+		}
+		return b.retention.Run(ctx)
+	})
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
@@ -182,7 +215,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 // follow hands the runs to the projector until ctx ends.
 func (b *Bridge) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := b.runs.Follow(ctx, b.projector, func(err error) {
+		err := b.runs.Follow(ctx, follower{b.projector, b.retention}, func(err error) {
 			b.deps.Log.Error().Err(err).Msg("a run's record cannot be read; it is left aside")
 		})
 		if ctx.Err() != nil {

@@ -98,7 +98,8 @@ func TooLarge(most int64) *RefusedError {
 	return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, "the body is over the limit of %d bytes (--max-event-bytes)", most)
 }
 
-func validNamespace(namespace string) bool { return len(validation.IsDNS1123Label(namespace)) == 0 }
+// ValidNamespace reports whether the text is the name of a namespace.
+func ValidNamespace(namespace string) bool { return len(validation.IsDNS1123Label(namespace)) == 0 }
 
 // store returns once all events are durable.
 func (s *Server) store(ctx context.Context, namespace string, events []cloudevents.Event, sender *event.Sender) (duplicates int, err error) {

@@ -39,6 +39,9 @@ func checkValue(name, value string) error {
 	if value == "" {
 		return bad(name, "is empty; give a non-empty value, or leave the attribute out")
 	}
+	if strings.TrimSpace(value) != value {
+		return badSpace(name)
+	}
 	switch name {
 	case "time":
 		if !timestamp.MatchString(value) {
@@ -58,6 +61,8 @@ func checkValue(name, value string) error {
 	}
 	return nil
 }
+
+func badSpace(name string) *BadEventError { return bad(name, "begins or ends with white space") }
 
 func badTime(value string) error {
 	return bad("time", "%q is not a time such as %s", value, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Format(time.RFC3339))
