@@ -47,7 +47,9 @@ type bridge struct {
 	publishes []string
 	// broken makes EVENTS refuse, lost makes it store without saying so.
 	broken, lost bool
-	notify       func(*salvor.ActionTrigger, bool)
+	// dies is after how many ticks the bridge is killed; 0 for never.
+	dies   int
+	notify func(*salvor.ActionTrigger, bool)
 }
 
 func newBoard(t testing.TB, now string) *board {
@@ -104,7 +106,11 @@ func (br *bridge) Publish(ctx context.Context, namespace string, e cloudevents.E
 	}
 	br.board.mu.Lock()
 	br.publishes = append(br.publishes, e.Source()+" "+e.ID())
+	dead := br.dies > 0 && len(br.publishes) > br.dies
 	br.board.mu.Unlock()
+	if dead {
+		return false, context.Canceled
+	}
 	duplicate, err := stream.NewEvents(br.js).Publish(ctx, namespace, e)
 	if br.lost && err == nil {
 		err = errors.New("the acknowledgement is lost")
