@@ -102,6 +102,9 @@ func New(d Deps, o Options) (*Bridge, error) {
 		trigger: trigger.New(trigger.Config{
 			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
 			Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
+			Gates: stream.NewGates(d.JS), Outcomes: stream.NewOutcomes(d.JS),
+			Announcements: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")},
+			Consumer:      consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
 		}),
 	}, nil
 }
