@@ -15,20 +15,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
-	"github.com/salvor-io/salvor/api/event"
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
-	"github.com/salvor-io/salvor/bridge/natsource"
+	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // followPause is the pause before the runs are followed again after a fault.
@@ -41,6 +38,13 @@ type Deps struct {
 	Clock   clock.WithTicker
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
+}
+
+// part is something of the bridge that works until ctx ends.
+type part interface {
+	Run(ctx context.Context) error
 }
 
 // Bridge is the role.
@@ -51,9 +55,10 @@ type Bridge struct {
 	projector *status.Projector
 	runs      *stream.Runs
 	server    *ingress.Server
-	nats      *natsource.Source
 	triggers  *trigger.Watcher
-	trigger   *trigger.Controller
+	retention *retention.Controller
+	// others need nothing but to be run.
+	others []part
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -69,8 +74,11 @@ func New(d Deps, o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	metrics := ingress.NewMetrics(d.Metrics)
-	server, err := newServer(d, o, watcher, metrics)
+	w := wiring{
+		Deps: d, o: o, watcher: watcher, triggers: triggers, events: stream.NewEvents(d.JS),
+		reviewer: access.NewReviewer(d.Clients.Kube, d.Clock), ingress: ingress.NewMetrics(d.Metrics),
+	}
+	b, err := w.build()
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
@@ -133,6 +141,7 @@ func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.
 		}
 		return clients.ActionSets(namespace).Get(ctx, name, metav1.GetOptions{})
 	}
+	return b, nil
 }
 
 // groupName is the same for bridges that watch the same namespaces, so that each
@@ -150,8 +159,9 @@ func groupName(name string, namespaces []string) string {
 func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
-	group.Go(func() error { return b.nats.Run(ctx) })
-	group.Go(func() error { return b.trigger.Run(ctx) })
+	for _, other := range b.others {
+		group.Go(func() error { return other.Run(ctx) })
+	}
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {
@@ -168,6 +178,12 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return b.intake.Run(ctx)
 		}
 	})
+	group.Go(func() error {
+		if !b.watcher.WaitForSync(ctx) {
+			return nil
+		}
+		return b.retention.Run(ctx)
+	})
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
@@ -177,7 +193,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 // follow hands the runs to the projector until ctx ends.
 func (b *Bridge) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := b.runs.Follow(ctx, b.projector, func(err error) {
+		err := b.runs.Follow(ctx, follower{b.projector, b.retention}, func(err error) {
 			b.deps.Log.Error().Err(err).Msg("a run's record cannot be read; it is left aside")
 		})
 		if ctx.Err() != nil {
@@ -207,3 +223,18 @@ func (b *Bridge) Ready() error {
 
 // EventsAddr is the address of the event endpoint; nil before it listens.
 func (b *Bridge) EventsAddr() net.Addr { return b.server.Addr() }
+
+// follower hands what it reads of runs to the projector, and their ends to retention.
+type follower struct {
+	*status.Projector
+
+	retention *retention.Controller
+}
+
+// Update implements stream.RunHandler.
+func (f follower) Update(ctx context.Context, u stream.RunUpdate) {
+	f.Projector.Update(ctx, u)
+	if u.Run.State.Terminal() {
+		f.retention.Ended(u.Run.Namespace, u.Run.Labels)
+	}
+}

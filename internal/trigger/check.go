@@ -190,6 +190,7 @@ func reserved() []string {
 		salvor.LabelTrigger, salvor.LabelTriggerKey, salvor.LabelPrunes, salvor.LabelRetry,
 		salvor.AnnotationEventID, salvor.AnnotationEventSource, salvor.AnnotationEventType, salvor.AnnotationTriggerUID,
 		salvor.AnnotationEvents, salvor.AnnotationChain, salvor.AnnotationTraceparent, salvor.AnnotationCancel,
+		salvor.AnnotationPrunes, salvor.AnnotationPruneAttempt,
 	}
 }
 
