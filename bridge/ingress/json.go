@@ -46,7 +46,10 @@ func decodeJSON(body []byte) (cloudevents.Event, error) {
 	if err := setData(&e, members["data"], members["data_base64"]); err != nil {
 		return none, err
 	}
-	return e, check(&e)
+	if err := check(&e); err != nil {
+		return none, err
+	}
+	return e, nil
 }
 
 func setMember(e *cloudevents.Event, name string, value json.RawMessage) error {
@@ -94,13 +97,15 @@ func setExtension(e *cloudevents.Event, name string, value json.RawMessage) erro
 		number  int32
 		boolean bool
 	)
-	if text, ok := textOf(value); ok {
+	text, ok := textOf(value)
+	switch {
+	case ok:
 		e.SetExtension(name, text)
-	} else if json.Unmarshal(value, &boolean) == nil {
+	case json.Unmarshal(value, &boolean) == nil:
 		e.SetExtension(name, boolean)
-	} else if json.Unmarshal(value, &number) == nil {
+	case json.Unmarshal(value, &number) == nil:
 		e.SetExtension(name, number)
-	} else {
+	default:
 		return bad(name, "is not a string, a boolean or an integer of 32 bits; nothing else may be an extension attribute")
 	}
 	return nil

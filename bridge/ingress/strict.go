@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -130,8 +131,8 @@ func escapedUnit(text []byte, at int) (rune, bool) {
 	}
 	var unit rune
 	for _, c := range text[at+1 : at+unitLen] {
-		digit := strings.IndexByte("0123456789abcdef", c|0x20)
-		if digit < 0 {
+		digit, err := strconv.ParseUint(string(rune(c)), 16, 4)
+		if err != nil {
 			return 0, false
 		}
 		unit = unit<<4 | rune(digit)
