@@ -41,3 +41,7 @@ func (w *Watcher) Notify(changed func(t *salvor.ActionTrigger, gone bool)) error
 	}
 	return nil
 }
+
+// LabelValue is the name of a trigger, or of an ActionSet, as the value of a label,
+// which may be shorter than a name.
+func LabelValue(name string) string { return labelValue(name) }

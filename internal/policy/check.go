@@ -20,6 +20,7 @@ func others() []string {
 		salvor.AnnotationCancel, salvor.AnnotationPause, salvor.LabelRetry,
 		salvor.LabelTrigger, salvor.AnnotationEventID, salvor.AnnotationEventSource, salvor.AnnotationEventType, salvor.AnnotationTraceparent,
 		salvor.AnnotationTriggerUID, salvor.LabelTriggerKey, salvor.AnnotationEvents, salvor.AnnotationChain, salvor.LabelPrunes,
+		salvor.AnnotationPrunes, salvor.AnnotationPruneAttempt,
 	}
 }
 

@@ -23,6 +23,12 @@ const (
 	AnnotationChain = GroupName + "/chain"
 	// LabelPrunes names the ActionSet whose artifacts this one removes.
 	LabelPrunes = GroupName + "/prunes"
+	// AnnotationPrunes holds the name and the UID of the ActionSet that LabelPrunes
+	// names, with a / between them.
+	AnnotationPrunes = GroupName + "/prunes-actionset"
+	// AnnotationPruneAttempt counts the ActionSets that were made to remove the
+	// artifacts of one, from 1.
+	AnnotationPruneAttempt = GroupName + "/prune-attempt"
 	// AnnotationTraceparent is the W3C trace context that the run continues.
 	AnnotationTraceparent = GroupName + "/traceparent"
 )
