@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
 )
@@ -54,11 +55,11 @@ type Config struct {
 type Controller struct {
 	Config
 
-	statuses   *statuses
-	catalog    *catalog
-	authorizer *authorizer
-	keeper     *keeper
-	announcer  *announcer
+	statuses  *statuses
+	catalog   *catalog
+	reviewer  *access.Reviewer
+	keeper    *keeper
+	announcer *announcer
 	// making bounds the ActionSets that are made at the same time.
 	making *semaphore.Weighted
 }
@@ -67,9 +68,9 @@ type Controller struct {
 func New(c Config) *Controller {
 	t := &Controller{
 		Config: c, catalog: newCatalog(), making: semaphore.NewWeighted(parallel),
-		statuses:   newStatuses(c.Clients, c.Clock, c.Log),
-		authorizer: newAuthorizer(c.Clients, c.Clock),
-		announcer:  newAnnouncer(c.Announcements, c.Clock),
+		statuses:  newStatuses(c.Clients, c.Clock, c.Log),
+		reviewer:  access.NewReviewer(c.Clients.Kube, c.Clock),
+		announcer: newAnnouncer(c.Announcements, c.Clock),
 	}
 	t.keeper = newKeeper(t, uuid.NewString())
 	return t

@@ -13,6 +13,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -125,16 +126,14 @@ func (c *Controller) fire(ctx context.Context, t *salvor.ActionTrigger, a *arriv
 		c.rejected(t, a, rejection{result: event.ResultRejected, why: why, condition: ConditionLoopDetected})
 		return event.TriggerDecision{Result: event.ResultRejected, Reason: why}, nil
 	}
-	if a.sender != nil {
-		allowed, err := c.authorizer.allowed(ctx, a.sender, t)
-		if err != nil {
-			return event.TriggerDecision{}, err
-		}
-		if !allowed {
-			why := fmt.Sprintf("%s may not %s actiontriggers.%s %s in namespace %s", a.sender.User, verbFire, salvor.GroupName, t.Name, t.Namespace)
-			c.rejected(t, a, rejection{result: event.ResultForbidden, why: why})
-			return event.TriggerDecision{Result: event.ResultForbidden, Reason: why}, nil
-		}
+	allowed, err := c.reviewer.Allowed(ctx, a.sender, access.Fire(t.Namespace, t.Name))
+	if err != nil {
+		return event.TriggerDecision{}, fmt.Errorf("trigger %s/%s: %w", t.Namespace, t.Name, err)
+	}
+	if !allowed {
+		why := fmt.Sprintf("%s may not fire actiontriggers.%s %s in namespace %s", a.sender.User, salvor.GroupName, t.Name, t.Namespace)
+		c.rejected(t, a, rejection{result: event.ResultForbidden, why: why})
+		return event.TriggerDecision{Result: event.ResultForbidden, Reason: why}, nil
 	}
 	known := c.catalog.of(t)
 	key, err := known.meaning.Key(a.event)
