@@ -99,6 +99,22 @@ func TestFleetOfNamespaces(t *testing.T) {
 		require.Equal(t, tick.UTC().Format(time.RFC3339), as.Annotations[salvor.AnnotationEventID])
 	}
 	require.Len(t, seen, namespaces)
+	// Each status says what a bridge that starts now goes on from.
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		clock.Step(time.Second) // statuses are written once a second
+		list, err := w.clients.ActionTriggers(metav1.NamespaceAll).List(t.Context(), metav1.ListOptions{})
+		if !assert.NoError(c, err) {
+			return
+		}
+		behind := 0
+		for i := range list.Items {
+			s := &list.Items[i].Status
+			if s.LastTick == nil || !s.LastTick.Time.Equal(tick) || s.NextTick == nil || s.NextTick.Sub(tick) < 22*time.Hour {
+				behind++
+			}
+		}
+		assert.Zero(c, behind)
+	}, fleetPatience, time.Second)
 }
 
 // nightly has an hour of jitter.
