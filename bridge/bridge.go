@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +19,6 @@ import (
 
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
-	"github.com/salvor-io/salvor/bridge/feed"
 	"github.com/salvor-io/salvor/bridge/ingress"
 	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/status"
@@ -61,9 +59,6 @@ type Bridge struct {
 	retention *retention.Controller
 	// others need nothing but to be run.
 	others []part
-	trigger   *trigger.Controller
-	sinks     *sink.Sinks
-	feed      *feed.Feed
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -84,80 +79,8 @@ func New(d Deps, o Options) (*Bridge, error) {
 		reviewer: access.NewReviewer(d.Clients.Kube, d.Clock), ingress: ingress.NewMetrics(d.Metrics),
 	}
 	b, err := w.build()
-	metrics := ingress.NewMetrics(d.Metrics)
-	lifecycle := feed.New(feed.Config{
-		Events: stream.NewEvents(d.JS), Review: access.NewReviewer(d.Clients.Kube, d.Clock), Namespaces: o.Namespaces, Clock: d.Clock, Log: d.Log,
-	})
-	server, err := newServer(d, o, watcher, serverParts{metrics: metrics, extra: lifecycle.Routes()})
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
-	}
-	nats, err := natsource.New(natsource.Config{
-		JS: d.JS, Store: stream.NewEvents(d.JS), Serves: watcher.Watches, Group: groupName("salvor", o.Namespaces),
-		MaxBytes: o.MaxEventBytes, Options: o.NATS, Clock: d.Clock, Log: d.Log, Metrics: metrics,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("bridge: %w", err)
-	}
-	runs := stream.NewRuns(d.JS, event.SourceBridge)
-	projector := status.NewProjector(status.Config{
-		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
-		Events: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")}, Interval: o.StatusInterval, Metrics: status.NewMetrics(d.Metrics),
-	})
-	return &Bridge{
-		deps:      d,
-		watcher:   watcher,
-		projector: projector,
-		runs:      runs,
-		server:    server,
-		nats:      nats,
-		triggers:  triggers,
-		sinks:     sinks,
-		feed:      lifecycle,
-		intake: actionset.New(actionset.Config{
-			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
-			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector,
-			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
-		}),
-		trigger: trigger.New(trigger.Config{
-			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
-			Consumer: groupName("bridge-triggers", o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
-			Gates: stream.NewGates(d.JS), Outcomes: stream.NewOutcomes(d.JS),
-			Announcements: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")},
-			Consumer:      consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
-		}),
-	}, nil
-}
-
-// serverParts are what the endpoint shares with others.
-type serverParts struct {
-	metrics *ingress.Metrics
-	extra   map[string]http.Handler
-}
-
-func newServer(d Deps, o Options, watcher *actionset.Watcher, parts serverParts) (*ingress.Server, error) {
-	auth, err := ingress.Authenticators(o.Ingress, ingress.AuthDeps{
-		Kube: d.Clients.Kube, Replays: stream.NewReplays(d.JS), Clock: d.Clock, Log: d.Log,
-	})
-	if err != nil {
-		return nil, err // it names the flag
-	}
-	return ingress.New(ingress.Config{
-		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
-		Auth: auth, Authorizer: access.NewReviewer(d.Clients.Kube, d.Clock), Options: o.Ingress,
-		Outcomes: &ingress.Outcomes{Decisions: stream.NewOutcomes(d.JS), ActionSet: lookAt(d.Clients, watcher)},
-		Extra:    parts.extra, Clock: d.Clock, Log: d.Log, Metrics: parts.metrics,
-	}), nil
-}
-
-// lookAt reads an ActionSet, from what is watched if it is there: only one that has
-// ended, or was made a moment ago, costs a request.
-func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
-	return func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
-		if as, ok := watcher.Lookup(namespace, name); ok && as.Status != nil && !status.Terminal(as.Status.State) {
-			return as, nil
-		}
-		return clients.ActionSets(namespace).Get(ctx, name, metav1.GetOptions{})
 	}
 	return b, nil
 }
@@ -180,10 +103,6 @@ func (b *Bridge) Run(ctx context.Context) error {
 	for _, other := range b.others {
 		group.Go(func() error { return other.Run(ctx) })
 	}
-	group.Go(func() error { return b.nats.Run(ctx) })
-	group.Go(func() error { return b.trigger.Run(ctx) })
-	group.Go(func() error { return b.sinks.Run(ctx) })
-	group.Go(func() error { return b.feed.Run(ctx) })
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {
