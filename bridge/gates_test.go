@@ -568,4 +568,3 @@ func TestTellAndConflict(t *testing.T) {
 		assert.Len(c, s.History, 5)
 	})
 }
-

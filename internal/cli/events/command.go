@@ -48,6 +48,7 @@ A run of one phase has one event, that of the run.`,
 			return r.run(cmd.Context())
 		},
 	}
+	cmd.AddCommand(schemaCommand(a))
 	fs := cmd.Flags()
 	fs.BoolVarP(&o.all, "all-namespaces", "A", false, "show all namespaces")
 	fs.BoolVarP(&o.follow, "follow", "f", false, "go on with what happens from now on")

@@ -194,3 +194,15 @@ func TestErrors(t *testing.T) {
 		require.Error(t, err, args)
 	}
 }
+
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	out, _, err := run(t.Context(), nil, "schema")
+	require.NoError(t, err)
+	assert.Contains(t, out.String(), event.TypeRunFailed+"\n")
+	out, _, err = run(t.Context(), nil, "schema", event.TypeRunFailed)
+	require.NoError(t, err)
+	assert.Contains(t, out.String(), `"title": "Run failed"`)
+	_, _, err = run(t.Context(), nil, "schema", "../events")
+	require.ErrorContains(t, err, "there is no type")
+}
