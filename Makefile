@@ -94,10 +94,10 @@ clean: cluster-down ## Stop the cluster and remove everything that was built
 help: ## Show this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What the tests start: etcd and kube-apiserver, and an S3 server.
+# What the tests start: etcd and kube-apiserver, an S3 server, and helm.
 .PHONY: test-tools
 test-tools:
-	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3
+	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,helm
 
 # What talks to a cluster: kubectl (in kubernetes) and helm.
 .PHONY: client-tools

@@ -29,6 +29,16 @@ type Options struct {
 	// StatusInterval is the shortest time between two intermediate writes of one
 	// ActionSet's status; the end is written at once. Default 1 s.
 	StatusInterval time.Duration
+	// RetentionInterval is the time between two looks at what triggers do not keep;
+	// the end of a run causes one too. Default 10 m.
+	RetentionInterval time.Duration
+	// RetentionInFlight is how many backups of one trigger are pruned at the same
+	// time. Default 2.
+	RetentionInFlight int
+	// Library is the namespace in which a blueprint is looked up that is not in the
+	// ActionSet's own. It has no flag here, since it must be the dispatcher's
+	// --library-namespace. Default none.
+	Library string
 	// Listen is the address of the event endpoint. Default ":8080".
 	Listen string
 	// MaxEventBytes bounds the body of a request with events. Default 256 KiB, at
@@ -52,9 +62,13 @@ func DefaultOptions() Options {
 		RunRetention:   168 * time.Hour,
 		StatusInterval: time.Second,
 		Listen:         ":8080",
-		MaxEventBytes:  256 << 10,
 		Ingress:        ingress.DefaultOptions(),
 		Sink:           sink.DefaultOptions(),
+
+		RetentionInterval: 10 * time.Minute,
+		RetentionInFlight: 2,
+
+		MaxEventBytes: 256 << 10,
 	}
 }
 
@@ -63,6 +77,8 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "namespaces whose ActionSets and ActionTriggers are served, separated by commas; none means all")
 	fs.DurationVar(&o.Resync, "resync", o.Resync, "time between two comparisons of all ActionSets with all runs")
 	fs.DurationVar(&o.StatusInterval, "status-interval", o.StatusInterval, "shortest time between two intermediate writes of one ActionSet's status")
+	fs.DurationVar(&o.RetentionInterval, "retention-interval", o.RetentionInterval, "time between two looks at what triggers do not keep")
+	fs.IntVar(&o.RetentionInFlight, "retention-in-flight", o.RetentionInFlight, "backups of one trigger that are pruned at the same time")
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
 	o.Ingress.BindFlags(fs)
@@ -86,6 +102,12 @@ func (o *Options) Validate() error {
 	}
 	if o.StatusInterval < 0 {
 		errs = append(errs, fmt.Errorf("--status-interval: %s is negative", o.StatusInterval))
+	}
+	if o.RetentionInterval < time.Second {
+		errs = append(errs, fmt.Errorf("--retention-interval: %s is too short; the least is 1s, the default 10m", o.RetentionInterval))
+	}
+	if o.RetentionInFlight < 1 {
+		errs = append(errs, fmt.Errorf("--retention-in-flight: %d is too few; the least is 1", o.RetentionInFlight))
 	}
 	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("--listen: %q is not an address such as :8080: %w", o.Listen, err))

@@ -66,6 +66,6 @@ func (o *observed) reason() string {
 
 // detach is the context of work that goes on when the sender goes away or the
 // server ends: an event that is being stored is stored.
-func detach(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(r.Context()), readTimeout)
+func detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 }

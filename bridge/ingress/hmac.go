@@ -35,7 +35,7 @@ const (
 	// and after.
 	signatureWindow = 5 * time.Minute
 	// secretPrefix of a secret, as Standard Webhooks writes it.
-	secretPrefix = "whsec_" //nolint:gosec // it is the mark of a secret, not one
+	secretPrefix = "whsec_"
 	// The length of a key in bytes. Standard Webhooks asks for 24 to 64.
 	minKey, maxKey = 24, 64
 	// maxSignatures bounds the signatures that one request may show.
@@ -61,7 +61,7 @@ type Replays interface {
 // where all bridges see it.
 //
 // Only the body is signed, so only the content modes that carry the whole event in
-// it are taken.
+// it are taken. Of a GET, which has none, it is the query: what is asked.
 type HMAC struct {
 	dir     string
 	replays Replays
@@ -95,7 +95,7 @@ func (h *HMAC) Authenticate(ctx context.Context, c Credentials) (*Grant, error) 
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.Body()
+	body, err := signedBody(c)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +118,15 @@ func (h *HMAC) Authenticate(ctx context.Context, c Credentials) (*Grant, error) 
 	}, nil
 }
 
+// signedBody is what a signature covers besides id and time: the body or, of a request
+// that asks and has none, its query as it was sent.
+func signedBody(c Credentials) ([]byte, error) {
+	if isMethod(c.Request, http.MethodGet, http.MethodHead) {
+		return []byte(c.URL.RawQuery), nil
+	}
+	return c.Body()
+}
+
 func signature(format string, args ...any) *RefusedError {
 	return refuse(http.StatusUnauthorized, reasonSignature, format, args...)
 }
@@ -126,9 +135,7 @@ func signature(format string, args ...any) *RefusedError {
 func (h *HMAC) check(c Credentials) (time.Time, error) {
 	id, stamp := c.Header.Values(headerWebhookID), c.Header.Values(headerWebhookTimestamp)
 	switch {
-	case c.Method != http.MethodPost:
-		return time.Time{}, signature("only a POST can be signed: there is no body in a %s. Ask for the outcome with Prefer: wait when you send the event", c.Method)
-	case modeOf(c.Header) == modeBinary:
+	case c.Method == http.MethodPost && modeOf(c.Header) == modeBinary:
 		return time.Time{}, signature("headers are not signed, so send the event as application/cloudevents+json or application/cloudevents-batch+json")
 	case len(id) != 1 || id[0] == "" || len(id[0]) > maxWebhookID:
 		return time.Time{}, signature("give one header webhook-id of at most %d characters", maxWebhookID)

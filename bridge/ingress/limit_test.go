@@ -49,7 +49,7 @@ func TestRateKeepsFewSenders(t *testing.T) {
 	fake := clocktesting.NewFakeClock(time.Unix(0, 0))
 	l := newLimits(1, 1, fake)
 	for i := range 3 * sendersKept {
-		l.take(fmt.Sprintf("ip:10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff), 1)
+		assert.Nil(t, l.take(fmt.Sprintf("ip:10.%d.%d.%d", i>>16, i>>8&0xff, i&0xff), 1))
 	}
 	assert.LessOrEqual(t, len(l.senders.Keys()), sendersKept)
 	assert.Nil(t, newLimits(0, 0, fake).take("x", 1000), "0 is no limit")

@@ -16,6 +16,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"os"
@@ -64,7 +65,7 @@ type door struct {
 	log      *lines
 }
 
-func newDoor(t *testing.T, change func(*ingress.Config)) *door {
+func newDoor(t *testing.T) *door {
 	t.Helper()
 	api := kubetest.Start(t)
 	client, err := kubernetes.NewForConfig(api.Config())
@@ -90,9 +91,6 @@ func newDoor(t *testing.T, change func(*ingress.Config)) *door {
 		Auth: auth, Authorizer: reviewer, Options: options, Clock: clock.RealClock{}, Log: zerolog.New(d.log),
 		Metrics: ingress.NewMetrics(d.registry),
 		Extra:   map[string]http.Handler{"GET /lifecycle/{namespace}": feed(reviewer)},
-	}
-	if change != nil {
-		change(&config)
 	}
 	server := ingress.New(config)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -146,7 +144,9 @@ func (d *door) write(name, content string) {
 // certify gives the server a certificate for a name.
 func (d *door) certify(name string) {
 	pair := d.ca.issue(d.t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	key, err := x509.MarshalECPrivateKey(pair.PrivateKey.(*ecdsa.PrivateKey))
+	private, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	require.True(d.t, ok)
+	key, err := x509.MarshalECPrivateKey(private)
 	require.NoError(d.t, err)
 	d.write("tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key})))
 	d.write("tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
@@ -256,10 +256,7 @@ func signed(key []byte, id string, at time.Time, body string) map[string]string 
 }
 
 func with(header map[string]string, more ...string) map[string]string {
-	out := map[string]string{}
-	for name, value := range header {
-		out[name] = value
-	}
+	out := maps.Clone(header)
 	for i := 0; i < len(more); i += 2 {
 		out[more[i]] = more[i+1]
 	}
@@ -279,7 +276,7 @@ func forged(claims string) string {
 // Everything that is refused is refused with its status and its reason, and counted
 // under it; nothing of it is stored. Tokens and rights are the API server's own.
 func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
-	d := newDoor(t, nil)
+	d := newDoor(t)
 	namespace := d.namespace()
 	now := time.Now()
 	replay := ask{header: signed(d.key, "msg-1", now, text("signed")), body: text("signed")}
@@ -320,7 +317,7 @@ func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
 		"a timestamp in words":     {ask{header: with(signed(d.key, "msg-2", now, text("x")), "webhook-timestamp", "now")}, 401, "signature", "webhook-timestamp"},
 		"signed binary mode": {ask{header: with(signed(d.key, "msg-2", now, text("x")), "Content-Type", "application/json",
 			"ce-specversion", "1.0", "ce-id", "1", "ce-source", "/a", "ce-type", "t")}, 401, "signature", "headers are not signed"},
-		"signed question":        {ask{method: "GET", path: "/events/outcome?source=/a&id=1", header: signed(d.key, "msg-2", now, "")}, 401, "signature", "POST"},
+		"signed question":        {ask{method: "GET", path: "/events/outcome?source=/a&id=1", header: signed(d.key, "msg-2", now, "")}, 401, "signature", "sign"},
 		"certificate of another": {ask{header: structured, cert: client(other, nil)}, 401, "unauthorized", "certificate"},
 		"expired certificate": {ask{header: structured, cert: client(d.ca, func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = now.Add(-2*time.Hour), now.Add(-time.Hour)
@@ -342,8 +339,10 @@ func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
 		"no namespace":         {ask{path: "/events/_", header: in, body: text("1")}, 404, "namespace", "not a namespace"},
 		"another method":       {ask{method: "PUT", header: in}, 405, "method", "POST"},
 		"question not decided": {ask{method: "GET", path: "/events/outcome?source=/a&id=1", header: in}, 404, "path", "does not know"},
-		"forbidden": {ask{method: "GET", path: "/lifecycle/" + namespace, header: bearerToken(d.token(namespace, "app", audience))},
-			403, "forbidden", "forbidden"},
+		"forbidden": {
+			ask{method: "GET", path: "/lifecycle/" + namespace, header: bearerToken(d.token(namespace, "app", audience))},
+			403, "forbidden", "forbidden",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.body == "" && strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "another ") && c.body == "" {
@@ -368,7 +367,7 @@ func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
 
 // Whoever shows good credentials of any kind gets in, and the event says who it was.
 func TestSenderIsStoredWithTheEvent(t *testing.T) {
-	d := newDoor(t, nil)
+	d := newDoor(t)
 	namespace := d.namespace()
 	certificate := d.ca.issue(t, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "shop", Organization: []string{"system:masters", "ops"}},
@@ -410,7 +409,7 @@ func TestSenderIsStoredWithTheEvent(t *testing.T) {
 // A signature counts once for all bridges and after a restart of them, unless nothing
 // became of the request.
 func TestSignatureCountsOnce(t *testing.T) {
-	d := newDoor(t, nil)
+	d := newDoor(t)
 	// A second bridge on the same streams.
 	replays := stream.NewReplays(d.js)
 	now := time.Now()
@@ -442,7 +441,7 @@ func TestSignatureCountsOnce(t *testing.T) {
 // A certificate that is renewed on disk is served to the next who comes, and one that
 // is broken on disk is not.
 func TestCertificateIsReadAgain(t *testing.T) {
-	d := newDoor(t, nil)
+	d := newDoor(t)
 	in := ask{header: bearerToken("let-me-in"), body: text("1")}
 	first := d.do(in).server
 	assert.Equal(t, "localhost", first.Subject.CommonName)

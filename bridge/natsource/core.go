@@ -46,12 +46,12 @@ func (s *Source) drain(ctx context.Context, sub *nats.Subscription, from subject
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	if err := sub.Drain(); err != nil {
-		return nil //nolint:nilerr // the connection is gone, and with it all that could be drained
+		return nil // the connection is gone, and with it all that could be drained
 	}
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // all is done, or the time is over
+			return nil // all is done, or the time is over
 		}
 		s.start(ctx, from, msg, running)
 	}

@@ -78,14 +78,14 @@ func parseSubject(pattern string) (subject, error) {
 	}
 	for _, own := range []string{
 		event.EventSubjects(), event.RunSubjects(), event.JobSubjects(""), event.ReportSubjects(),
-		event.TimerSubjects(), event.FiredSubjects(), event.DeadLetterSubjects(), "_INBOX.>",
+		event.TimerSubjects(), event.FiredSubjects(), event.DeadLetterSubjects(),
 	} {
 		if natsserver.SubjectsCollide(pattern, own) {
-			return parsed, fmt.Errorf("subject %q overlaps with %s, which is Salvor's or NATS's own; take another", pattern, own)
+			return parsed, fmt.Errorf("subject %q overlaps with %s, which is Salvor's own; take another", pattern, own)
 		}
 	}
-	if strings.HasPrefix(pattern, "$") {
-		return parsed, fmt.Errorf("subject %q: subjects that begin with $ are NATS's own; take another", pattern)
+	if strings.HasPrefix(pattern, "$") || strings.HasPrefix(pattern, "_INBOX.") {
+		return parsed, fmt.Errorf("subject %q: subjects that begin with $ or _INBOX are NATS's own; take another", pattern)
 	}
 	return parsed, nil
 }

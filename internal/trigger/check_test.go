@@ -35,7 +35,7 @@ func TestCheckAccepts(t *testing.T) {
 		`when: {event: {filters: [{cesql: "source = 'it is a word(' OR \"x\" = type"}]}}`,
 		`{when: {event: {filters: [{exact: {type: io.salvor.run.completed.v1, salvoraction: backup}}]}}, template: {artifactsFrom: Run}}`,
 		`{when: {event: {filters: [{any: [{cesql: "type = 'io.salvor.run.completed.v1'"}, {exact: {source: /salvor/dispatcher}}]}]}}, template: {artifactsFrom: Run}}`,
-		`template: {metadata: {labels: {tier: gold, from: "{{ .Event.source | sha256sum | trunc 20 }}"}, annotations: {salvor.io/timeout: 10m, note: "{{ .Event.data.note }}"}}}`,
+		`template: {metadata: {labels: {tier: gold, from: "{{ .Event.source | sha256sum | trunc 20 }}"}, annotations: {salvor.io/timeout: 10m, salvor.io/timeout.backup: 5m, salvor.io/attempts: "{{ .Event.attempts }}", note: "{{ .Event.data.note }}"}}}`,
 	} {
 		// template is merged over the one that is there.
 		assert.Empty(t, trigger.Check(withActions(t, text)), "%s", text)
@@ -148,6 +148,7 @@ func TestCheckRefuses(t *testing.T) {
 		{`concurrency: forbid`, `spec.concurrency: "forbid" is not known; did you mean Forbid?`},
 		{`concurrency: Never`, `use Allow or Forbid or Replace`},
 		{`coalesce: 25h`, `spec.coalesce: 25h is more than 24h`},
+		{`coalesce: 30us`, `"30us" is no length of time`},
 		{`coalesce: "30"`, `"30" is no length of time`},
 		{`rateLimit: {starts: 0, per: 1h}`, `spec.rateLimit.starts: 0 starts cannot be counted; use 1 to 1000; to stop the trigger, set spec.suspend`},
 		{`rateLimit: {starts: 1, per: 0s}`, `spec.rateLimit.per: a window of no length limits nothing`},
@@ -171,6 +172,9 @@ func TestCheckRefuses(t *testing.T) {
 		{`template: {metadata: {annotations: {"a b": c}}}`, `spec.template.metadata.annotations[a b]: "a b" is no name of a label or an annotation`},
 		{`template: {metadata: {labels: {salvor.io/trigger: other}}}`, `Salvor itself writes salvor.io/trigger; choose a name of your own`},
 		{`template: {metadata: {annotations: {salvor.io/chain: a}}}`, `Salvor itself writes salvor.io/chain`},
+		{`template: {metadata: {annotations: {salvor.io/timout: 10m}}}`, `spec.template.metadata.annotations[salvor.io/timout]: "10m": Salvor knows no such annotation; did you mean salvor.io/timeout?`},
+		{`template: {metadata: {annotations: {salvor.io/attempts: many}}}`, `spec.template.metadata.annotations[salvor.io/attempts]: "many": it must be a number from 1 to 100`},
+		{`template: {metadata: {annotations: {salvor.io/timeout.restore: 10m}}}`, `there is no action "restore"; the ActionSet has: backup`},
 		{`template: {spec: {actions: []}}`, `spec.template.spec.actions: it is empty; name at least one action`},
 		{`template: {spec: {actions: [{name: "", object: {}}]}}`, `spec.template.spec.actions[0].name: it is empty`},
 		{`template: {spec: {actions: [{name: b, object: {name: "{{ .Event.subject }}"}}]}}`, `spec.template.spec.actions[0].object.name: "{{ .Event.subject }}" is a template, and stays what is written; only values of labels, annotations and options, and spec.key, may be made from events`},

@@ -47,6 +47,9 @@ func (c *access) credentials(a *app.App, r *http.Request, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("--sign-key-file: %s: %w", c.signKeyFile, err)
 	}
+	if r.Method == http.MethodGet { // what is asked, for want of a body
+		body = []byte(r.URL.RawQuery)
+	}
 	sign(r.Header, key, body, a.Clock.Now())
 	return nil
 }
