@@ -8,6 +8,10 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/natsource"
+	"github.com/salvor-io/salvor/bridge/sink"
 )
 
 // Options of the bridge. Start from DefaultOptions.
@@ -40,9 +44,12 @@ type Options struct {
 	// MaxEventBytes bounds the body of a request with events. Default 256 KiB, at
 	// most 768 KiB.
 	MaxEventBytes int64
-	// IngressTokenFile holds the bearer tokens that senders of events may show,
-	// one per line; changes count at once. Empty lets everybody in.
-	IngressTokenFile string
+	// Ingress are the options of the event endpoint: who is let in, and how often.
+	Ingress ingress.Options
+	// Sink are the options of the HTTP sinks of lifecycle events.
+	Sink sink.Options
+	// NATS are the subjects and streams that events are taken from besides.
+	NATS natsource.Options
 }
 
 // mostEventBytes leaves room for attributes below the stream's message size.
@@ -55,6 +62,8 @@ func DefaultOptions() Options {
 		RunRetention:   168 * time.Hour,
 		StatusInterval: time.Second,
 		Listen:         ":8080",
+		Ingress:        ingress.DefaultOptions(),
+		Sink:           sink.DefaultOptions(),
 
 		RetentionInterval: 10 * time.Minute,
 		RetentionInFlight: 2,
@@ -72,7 +81,9 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.RetentionInFlight, "retention-in-flight", o.RetentionInFlight, "backups of one trigger that are pruned at the same time")
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
-	fs.StringVar(&o.IngressTokenFile, "ingress-token-file", o.IngressTokenFile, "file with the bearer tokens that senders of CloudEvents may show, one per line; empty lets everybody in")
+	o.Ingress.BindFlags(fs)
+	o.NATS.BindFlags(fs)
+	o.Sink.BindFlags(fs)
 }
 
 // Validate checks the options; the error names the flag.
@@ -104,5 +115,6 @@ func (o *Options) Validate() error {
 	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
 		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
 	}
+	errs = append(errs, o.Ingress.Validate(), o.NATS.Validate(), o.Sink.Validate())
 	return errors.Join(errs...)
 }

@@ -65,17 +65,6 @@ const (
 	ExtBlueprint = ExtReserved + "blueprint"
 )
 
-// Lifecycle is the data of a lifecycle event.
-type Lifecycle struct {
-	UID       string   `json:"uid"`
-	Namespace string   `json:"namespace"`
-	ActionSet string   `json:"actionSet"`
-	State     State    `json:"state"`
-	Action    string   `json:"action,omitempty"`
-	Phase     string   `json:"phase,omitempty"`
-	Failure   *Failure `json:"failure,omitempty"`
-}
-
 // NewRunEvent wraps a run. Its id is the uid and the time of the update.
 func NewRunEvent(source string, r *Run) (cloudevents.Event, error) {
 	return wrap(header{
@@ -106,7 +95,7 @@ func NewReportEvent(source string, r *Report, traceparent string) (cloudevents.E
 func NewDeadLetterEvent(l *DeadLetter) (cloudevents.Event, error) {
 	id, subject := l.Key.String(), l.Key.Namespace+"/"+l.ActionSet
 	if l.Key == (Key{}) || len(l.Message) > 0 {
-		sum := sha256.Sum256(append([]byte(l.Subject+"\x1f"), l.Message...))
+		sum := sha256.Sum256(append([]byte(l.Sink+l.Subject+"\x1f"), l.Message...))
 		id = "sha256:" + hex.EncodeToString(sum[:])
 	}
 	if l.Key == (Key{}) {
@@ -116,11 +105,20 @@ func NewDeadLetterEvent(l *DeadLetter) (cloudevents.Event, error) {
 }
 
 // NewLifecycleEvent wraps what happened to a run or a phase; id must be the same
-// when the same thing is told again.
+// when the same thing is told again. What filters want to see of the data is in
+// extensions too.
 func NewLifecycleEvent(typ, id string, at time.Time, traceparent string, l *Lifecycle) (cloudevents.Event, error) {
-	return wrap(header{
+	e, err := wrap(header{
 		typ: typ, source: SourceDispatcher, subject: l.Namespace + "/" + l.ActionSet, id: id, at: at, trace: traceparent,
 	}, l)
+	for name, value := range map[string]string{
+		ExtChain: l.Chain, ExtTrigger: l.Trigger, ExtAction: l.Action, ExtBlueprint: l.Blueprint,
+	} {
+		if value = attribute(value); value != "" {
+			e.SetExtension(name, value)
+		}
+	}
+	return e, err
 }
 
 type header struct {

@@ -88,11 +88,7 @@ func TestWireForms(t *testing.T) {
 		Kind: event.ReportCancel, Key: event.Key{UID: sampleKey().UID, Namespace: "shop"}, At: at, Reason: "the ActionSet was deleted",
 	}, "")
 	require.NoError(t, err)
-	lifecycle, err := event.NewLifecycleEvent(event.TypeRunFailed, sampleKey().UID+"/failed", at, trace, &event.Lifecycle{
-		UID: sampleKey().UID, Namespace: "shop", ActionSet: "backup-x7k2p", State: event.StateFailed,
-		Failure: &event.Failure{Reason: event.ReasonPodFailed, Message: "exit code 1"},
-	})
-	require.NoError(t, err)
+	lifecycle := lifecycleEvent(t, sampleEnded())
 	dead, err := event.NewDeadLetterEvent(&event.DeadLetter{
 		Key: sampleKey(), ActionSet: "backup-x7k2p", PhaseName: "dump", Func: "KubeTask", At: at,
 		Reason: "its runner was lost 3 times", Crashes: []event.Crash{{Runner: "salvor-0", At: at}},

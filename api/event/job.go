@@ -115,8 +115,10 @@ type DeadLetter struct {
 	Reason string `json:"reason"`
 	// Crashes are the losses of runners that led to it.
 	Crashes []Crash `json:"crashes,omitempty"`
-	// Subject and Message are of a message that could not be read; Message is
-	// cut to 64 KiB.
+	// Sink that an event could not be delivered to.
+	Sink string `json:"sink,omitempty"`
+	// Subject and Message are of a message that could not be read, or of an event that
+	// could not be delivered, as JSON; Message is cut to 64 KiB.
 	Subject string `json:"subject,omitempty"`
 	Message []byte `json:"message,omitempty"`
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -120,6 +121,35 @@ func EventSubject(namespace, ceType string) string {
 
 // EventSubjects matches every event.
 func EventSubjects() string { return prefixEvents + ">" }
+
+// LifecycleSubjects match the lifecycle events of runs in the namespaces, or in all
+// if none is named. Others' events may have such a type too; those have another
+// source.
+func LifecycleSubjects(namespaces ...string) []string {
+	if len(namespaces) == 0 {
+		return lifecycleSubjects("*")
+	}
+	names := slices.Clone(namespaces)
+	for i := range names {
+		names[i] = token(names[i])
+	}
+	slices.Sort(names)
+	var subjects []string
+	for _, name := range slices.Compact(names) {
+		subjects = append(subjects, lifecycleSubjects(name)...)
+	}
+	return subjects
+}
+
+func lifecycleSubjects(namespace string) []string {
+	return []string{prefixEvents + namespace + ".io.salvor.run.>", prefixEvents + namespace + ".io.salvor.phase.>"}
+}
+
+// IsLifecycle reports whether an event tells the end of a run or a phase. A source
+// below /salvor/ cannot come from outside.
+func IsLifecycle(source, ceType string) bool {
+	return (source == SourceDispatcher || source == SourceBridge) && slices.Contains(LifecycleTypes(), ceType)
+}
 
 // String is the key as four subject tokens: uid, action, phase, attempt. It is
 // unique in a cluster, and names claims and message ids.

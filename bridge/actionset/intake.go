@@ -24,6 +24,7 @@ import (
 	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 const (
@@ -63,6 +64,10 @@ type Config struct {
 	Runs       *stream.Runs
 	Reports    *stream.Reports
 	Projection Projection
+	// Events is where the end of what never becomes a run is told; nil tells nobody.
+	Events *stream.Events
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
 	// Resync is the time between two comparisons of everything.
 	Resync time.Duration
 	// RunRetention is how long records of runs that ended are kept.
@@ -80,6 +85,8 @@ type Intake struct {
 	told sync.Map
 	// sent has the last request for a run, by UID.
 	sent sync.Map
+	// untold are the ends that could not be put on EVENTS yet, by UID.
+	untold sync.Map
 }
 
 // item is an ActionSet to look at.
@@ -98,6 +105,8 @@ const (
 	seeGone
 	// seeRetry: it asks for a retry.
 	seeRetry
+	// seeUntold: its end is to be told.
+	seeUntold
 )
 
 // New returns an intake that does nothing until Run is called.
@@ -208,6 +217,8 @@ func (in *Intake) look(ctx context.Context, it item) error {
 		return in.gone(ctx, it.ref)
 	case seeRetry:
 		return in.retry(ctx, it.ref)
+	case seeUntold:
+		return in.tellAgain(ctx, it.ref)
 	}
 	return nil
 }
@@ -273,7 +284,7 @@ func (in *Intake) compare(ctx context.Context, as *kanister.ActionSet, known sta
 func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 	ref, now := refOf(as), in.Clock.Now()
 	if why := check(as); why != nil {
-		in.reject(as, why)
+		in.reject(ctx, as, why)
 		return nil
 	}
 	if done, err := in.settled(ctx, as); done || err != nil {
@@ -292,7 +303,7 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		return in.neverBegin(ctx, as, reason)
 	}
 	if growsTooLarge(run) {
-		in.rejectTooLarge(as)
+		in.rejectTooLarge(ctx, as)
 		return nil
 	}
 	failpoint.Here(failpoint.BridgeBeforeRunCreate)
@@ -301,6 +312,9 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 	switch {
 	case err == nil:
 		in.Metrics.created(lost)
+		if !lost {
+			in.Spans.Export(ctx, telemetry.Accepted(run, as.CreationTimestamp.Time))
+		}
 		in.logger(ref).Info().Bool("recovered", lost).Msg("run created")
 		if lost {
 			in.tellRecovered(ref, run)
@@ -313,7 +327,7 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 	case errors.Is(err, stream.ErrExists):
 		return in.again(ctx, ref)
 	case tooLarge(err):
-		in.rejectTooLarge(as)
+		in.rejectTooLarge(ctx, as)
 		return nil
 	}
 	return err // it says all
@@ -330,8 +344,8 @@ func growsTooLarge(run *event.Run) bool {
 	return err == nil && len(data) > maxRun // Create tells of err
 }
 
-func (in *Intake) rejectTooLarge(as *kanister.ActionSet) {
-	in.reject(as, &event.Failure{
+func (in *Intake) rejectTooLarge(ctx context.Context, as *kanister.ActionSet) {
+	in.reject(ctx, as, &event.Failure{
 		Reason: event.ReasonInvalid,
 		Message: fmt.Sprintf("spec is too large to be run, the limit is %d KiB; move large options, artifacts or podOverrides to ConfigMaps",
 			maxRun>>10),
@@ -358,15 +372,18 @@ func (in *Intake) neverBegin(ctx context.Context, as *kanister.ActionSet, reason
 	run := newRun(as, now)
 	run.State, run.Cancel = event.StateCancelled, &event.Cancel{Reason: words(reason), At: now}
 	in.logger(ref).Info().Str("reason", reason).Msg("cancelled before it began")
+	in.tellEnd(ctx, ref, run)
 	in.Projection.Again(stream.RunUpdate{Run: run})
 	return nil
 }
 
 // reject writes the end of an ActionSet that never becomes a run.
-func (in *Intake) reject(as *kanister.ActionSet, why *event.Failure) {
+func (in *Intake) reject(ctx context.Context, as *kanister.ActionSet, why *event.Failure) {
 	in.Metrics.rejected()
 	in.logger(refOf(as)).Info().Str("reason", why.Message).Msg("ActionSet refused")
-	in.Projection.Again(stream.RunUpdate{Run: rejected(as, why, in.Clock.Now())})
+	run := rejected(as, why, in.Clock.Now())
+	in.tellEnd(ctx, refOf(as), run)
+	in.Projection.Again(stream.RunUpdate{Run: run})
 }
 
 // gone looks at an ActionSet that left the watch: it was deleted, or it ended.

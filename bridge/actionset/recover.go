@@ -70,7 +70,7 @@ func (in *Intake) settled(ctx context.Context, as *kanister.ActionSet) (bool, er
 	}
 	switch {
 	case fresh && perhapsDone(as, since, now, in.RunRetention):
-		in.reject(as, &event.Failure{
+		in.reject(ctx, as, &event.Failure{
 			Reason: event.ReasonInternal,
 			Message: fmt.Sprintf("created %s ago and without a status: whether it was run meanwhile cannot be told, since records "+
 				"are kept for %s; look at what it may have done, and create the ActionSet again if it is still wanted",
@@ -78,7 +78,7 @@ func (in *Intake) settled(ctx context.Context, as *kanister.ActionSet) (bool, er
 		})
 		return true, nil
 	case !fresh && !in.recoverable(as, since, now):
-		in.reject(as, &event.Failure{
+		in.reject(ctx, as, &event.Failure{
 			Reason: event.ReasonInternal,
 			Message: "the record of this run was removed before its end was written here, so its outcome is not known; " +
 				"look at what it left behind, and create the ActionSet again if it is still wanted",

@@ -1,70 +1,113 @@
 package ingress
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"strings"
+
+	"github.com/salvor-io/salvor/api/event"
 )
 
-// errUnauthorized: the sender did not prove who it is.
-var errUnauthorized = errors.New("send a valid token in the header Authorization: Bearer <token>")
+// errNotShown: the request has no credentials of the kind that an Authenticator
+// looks at.
+var errNotShown = errors.New("no credentials of this kind")
 
-// Authenticator decides whether a request may be read at all.
+// Credentials are what a request shows.
+type Credentials struct {
+	*http.Request
+
+	// Body returns the whole body. It may be called again.
+	Body func() ([]byte, error)
+}
+
+// Grant lets a request in.
+type Grant struct {
+	// Sender is who sent it, nil if that is not known.
+	Sender *event.Sender
+	// Key tells senders apart for the rate limit; never a secret.
+	Key string
+	// Undo is called when nothing became of the request, so that credentials which
+	// count once may be shown again. Optional.
+	Undo func(ctx context.Context)
+}
+
+// Authenticator decides whether a request may come in.
 type Authenticator interface {
-	// Authenticate returns an error that wraps errUnauthorized for a sender that
-	// is refused, any other when it cannot tell.
-	Authenticate(r *http.Request) error
+	// Authenticate returns errNotShown if the request has no credentials of its
+	// kind, a *RefusedError if they are not good, any other error when it cannot
+	// tell.
+	Authenticate(ctx context.Context, c Credentials) (*Grant, error)
+	// Challenge is what a sender without credentials is told, as in the header
+	// WWW-Authenticate; and the same in words.
+	Challenge() (scheme, words string)
 }
 
-// TokenFile lets in who shows one of the tokens in a file, one per line, so that
-// an old and a new one may be valid at the same time. The file is read for each
-// request, so that a changed one counts at once.
-type TokenFile struct {
-	path string
+// anyOf lets in whom any of the authenticators lets in.
+type anyOf []Authenticator
+
+// authenticate asks one after the other. Of several refusals the most telling one
+// is returned: one that says more than that a token is not valid.
+func (a anyOf) authenticate(ctx context.Context, c Credentials) (*Grant, error) {
+	var (
+		refused *RefusedError
+		fault   error
+	)
+	for _, one := range a {
+		grant, err := one.Authenticate(ctx, c)
+		if err == nil {
+			return grant, nil
+		}
+		found, isRefusal := errors.AsType[*RefusedError](err)
+		switch {
+		case errors.Is(err, errNotShown):
+		case !isRefusal:
+			fault = errors.Join(fault, err)
+		case refused == nil, refused.Reason == reasonUnauthorized:
+			refused = found
+		}
+	}
+	switch {
+	case fault != nil:
+		return nil, fault
+	case refused != nil:
+		return nil, refused
+	}
+	return nil, unauthorized("%s", a.words())
 }
 
-// NewTokenFile returns the authenticator, or an error when the file cannot be
-// read or has no token in it.
-func NewTokenFile(path string) (*TokenFile, error) {
-	t := &TokenFile{path: path}
-	_, err := t.tokens()
-	return t, err
+func (a anyOf) words() string {
+	var ways []string
+	for _, one := range a {
+		if _, words := one.Challenge(); len(ways) == 0 || ways[len(ways)-1] != words {
+			ways = append(ways, words)
+		}
+	}
+	return "nothing shows who sends this: " + strings.Join(ways, ", or ")
 }
 
-// Authenticate compares in constant time.
-func (t *TokenFile) Authenticate(r *http.Request) error {
-	tokens, err := t.tokens()
-	if err != nil {
-		return err
+// challenge sets the header that every answer 401 has.
+func (a anyOf) challenge(h http.Header) {
+	told := map[string]bool{}
+	for _, one := range a {
+		scheme, _ := one.Challenge()
+		if scheme != "" && !told[scheme] {
+			told[scheme] = true
+			h.Add("WWW-Authenticate", scheme)
+		}
 	}
-	scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || shown == "" {
-		return fmt.Errorf("no bearer token: %w", errUnauthorized)
-	}
-	digest := sha256.Sum256([]byte(strings.TrimSpace(shown)))
-	match := 0
-	for _, token := range tokens {
-		want := sha256.Sum256([]byte(token))
-		match |= subtle.ConstantTimeCompare(digest[:], want[:])
-	}
-	if match != 1 {
-		return fmt.Errorf("the bearer token is not valid: %w", errUnauthorized)
-	}
-	return nil
 }
 
-func (t *TokenFile) tokens() ([]string, error) {
-	content, err := os.ReadFile(t.path) //nolint:gosec // the path is the operator's own option
-	if err != nil {
-		return nil, fmt.Errorf("read the tokens of the event endpoint (--ingress-token-file): %w", err)
+// bearer is the token of the header Authorization, "" if there is none.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
 	}
-	tokens := strings.Fields(string(content))
-	if len(tokens) == 0 {
-		return nil, fmt.Errorf("--ingress-token-file %s is empty; put a token into it, or leave the option out", t.path)
-	}
-	return tokens, nil
+	return strings.TrimSpace(token)
 }
+
+const (
+	bearerScheme = "Bearer"
+	bearerWords  = "send a valid token in the header Authorization: Bearer <token>" //nolint:gosec // it says where one goes
+)

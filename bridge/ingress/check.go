@@ -7,6 +7,8 @@ import (
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/cloudevents/sdk-go/v2/types"
+
+	"github.com/salvor-io/salvor/api/event"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	maxType = 512
 	// ownSource is the prefix of the sources of Salvor's own events.
 	ownSource = "/salvor/"
+	// ownType is the prefix of their types.
+	ownType = "io.salvor."
 )
 
 // check is what every event must satisfy, whatever its content mode.
@@ -33,11 +37,17 @@ func check(e *cloudevents.Event) error {
 	if strings.HasPrefix(e.Source(), ownSource) {
 		return bad("source", "%s is reserved for Salvor's own events; use another source", ownSource)
 	}
+	if strings.HasPrefix(e.Type(), ownType) {
+		return bad("type", "%s is reserved for Salvor's own events; use another type", ownType)
+	}
 	attributes := map[string]string{
 		"id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
 		"dataschema": e.DataSchema(), "datacontenttype": e.DataContentType(),
 	}
 	for name, value := range e.Extensions() {
+		if strings.HasPrefix(name, event.ExtReserved) {
+			return bad(name, "attributes that begin with %q are Salvor's own; use another name", event.ExtReserved)
+		}
 		text, err := types.Format(value)
 		if err != nil {
 			return bad(name, "%v", err)
@@ -47,10 +57,10 @@ func check(e *cloudevents.Event) error {
 	total := 0
 	for name, value := range attributes {
 		if !validText(value) {
-			return bad(name, "has a control character or is not UTF-8")
+			return bad(name, "has a control character, a code point that is no character, or is not UTF-8")
 		}
 		if strings.TrimSpace(value) != value {
-			return bad(name, "begins or ends with white space")
+			return badSpace(name)
 		}
 		total += len(name) + len(value)
 	}
@@ -60,8 +70,11 @@ func check(e *cloudevents.Event) error {
 	return nil
 }
 
+// validText is what the type String of CloudEvents may hold.
 func validText(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || (r >= 0xfdd0 && r <= 0xfdef) || r&0xfffe == 0xfffe
+	})
 }
 
 func validName(name string) bool {

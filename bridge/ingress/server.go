@@ -5,37 +5,41 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"strconv"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/util/validation"
+	"golang.org/x/sync/semaphore"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/utils/clock"
 
-	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/api/event"
 )
 
 const (
-	// parallel is how many events of one batch are stored at the same time.
-	parallel = 16
-	// storeTimeout bounds the wait for the stream to acknowledge one event.
-	storeTimeout = 5 * time.Second
-	// retryAfter is what a sender is told to wait, in seconds.
-	retryAfter = 5
+	// retryAfter is what a sender is told to wait while something is away or full.
+	retryAfter = 5 * time.Second
 	// shutdownTimeout bounds the wait for requests under way at the end.
 	shutdownTimeout = 10 * time.Second
+	// readTimeout bounds the reading of a request, writeTimeout its answer.
+	readTimeout, writeTimeout = 30 * time.Second, 60 * time.Second
+	// mostWaiting bounds the requests that wait for what becomes of events.
+	mostWaiting = 2000
 )
 
 // Store keeps events; *stream.Events is one.
 type Store interface {
-	Publish(ctx context.Context, namespace string, e cloudevents.Event) (duplicate bool, err error)
+	PublishFrom(ctx context.Context, namespace string, e cloudevents.Event, sender *event.Sender) (duplicate bool, err error)
+}
+
+// Authorizer says what a sender may do; *access.Reviewer is one. A sender that is
+// nil may do everything.
+type Authorizer interface {
+	Allowed(ctx context.Context, sender *event.Sender, right authorizationv1.ResourceAttributes) (bool, error)
 }
 
 // Config of a Server. All fields are required but those said to be optional.
@@ -47,9 +51,20 @@ type Config struct {
 	Store    Store
 	// Serves reports whether events for a namespace are taken.
 	Serves func(namespace string) bool
-	// Auth is optional; without it everybody is let in.
-	Auth Authenticator
-	Log  zerolog.Logger
+	// Auth lets in whom any of them lets in; none lets everybody in.
+	Auth []Authenticator
+	// Outcomes says what became of events. Optional: without it nobody can wait.
+	Outcomes *Outcomes
+	// Authorizer is optional; without it every sender sees every outcome.
+	Authorizer Authorizer
+	// Options are those that need no more than themselves.
+	Options Options
+	// Extra are handlers beside the endpoint's own, by pattern of http.ServeMux. Who
+	// asks is authenticated as a sender of events is; access.SenderOf tells who it
+	// is. Their requests have no time limit, and end when the server does.
+	Extra map[string]http.Handler
+	Clock clock.WithTicker
+	Log   zerolog.Logger
 	// Metrics is optional.
 	Metrics *Metrics
 }
@@ -59,10 +74,14 @@ type Server struct {
 	Config
 
 	listening atomic.Pointer[net.TCPAddr]
+	limits    *limits
+	waiters   *semaphore.Weighted
 }
 
 // New returns a server that does not listen before Run is called.
-func New(c Config) *Server { return &Server{Config: c} }
+func New(c Config) *Server {
+	return &Server{Config: c, limits: newLimits(c.Options.Rate, c.Options.Burst, c.Clock), waiters: semaphore.NewWeighted(mostWaiting)}
+}
 
 // Addr is the address the server listens on; nil before it does.
 func (s *Server) Addr() net.Addr {
@@ -82,6 +101,25 @@ func (s *Server) Ready() error {
 
 // Run serves until ctx ends and the requests under way are answered.
 func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		// Whoever waits is answered when ctx ends; what is being stored is stored.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	serve := server.Serve
+	if s.Options.TLSCert != "" {
+		config, err := serverTLS(s.Options.TLSCert, s.Options.TLSKey, s.Log)
+		if err != nil {
+			return err // it names the flag
+		}
+		server.TLSConfig = config
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", s.Listen)
 	if err != nil {
@@ -91,17 +129,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.listening.Store(addr)
 	}
 	defer s.listening.Store(nil)
-	if s.Auth == nil {
+	if len(s.Auth) == 0 {
 		s.Log.Warn().Str("listen", s.Listen).Msg("anybody who can reach this address can send events and so start backups and restores; " +
-			"set --ingress-token-file, or restrict who reaches it with a NetworkPolicy")
-	}
-	server := &http.Server{
-		Handler:           s.Handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+			"set --ingress-token-file, --ingress-token-audience, --ingress-hmac-keys or --ingress-tls-client-ca, or restrict who reaches it with a NetworkPolicy")
 	}
 	closed := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
@@ -110,7 +140,7 @@ func (s *Server) Run(ctx context.Context) error {
 		defer cancel()
 		closed <- server.Shutdown(grace)
 	})
-	err = server.Serve(listener)
+	err = serve(listener)
 	if stop() {
 		return fmt.Errorf("serve events on %s: %w", s.Listen, err)
 	}
@@ -124,141 +154,79 @@ func (s *Server) Run(ctx context.Context) error {
 // Handler is the endpoint as a handler.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, "") })
-	mux.HandleFunc("/events/{namespace}", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, r.PathValue("namespace")) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, refusal{http.StatusNotFound, reasonPath, errors.New("POST CloudEvents to /events, or to /events/<namespace>")})
+	for _, path := range []string{"/events", "/events/{namespace}"} {
+		mux.HandleFunc(path, s.events)
+	}
+	// A namespace may be called "outcome"; events are sent to it by POST.
+	mux.HandleFunc("GET /events/outcome", s.outcome)
+	mux.HandleFunc("/events/{namespace}/outcome", s.outcome)
+	for pattern, handler := range s.Extra {
+		mux.Handle(pattern, s.guard(handler))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		s.refuse(w, refuse(http.StatusNotFound, reasonPath, "POST CloudEvents to /events, or to /events/<namespace>"))
 	})
 	return mux
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, namespace string) {
-	events, refused := s.read(w, r, namespace)
-	if refused.err != nil {
-		s.refuse(w, refused)
-		return
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodPost:
+		s.post(w, r)
+	case http.MethodOptions:
+		s.handshake(w, r)
+	default:
+		w.Header().Set("Allow", allowed)
+		s.refuse(w, refuse(http.StatusMethodNotAllowed, reasonMethod, "%s is not allowed here; POST CloudEvents", r.Method))
 	}
-	duplicates, refused := s.store(r.Context(), namespace, events)
-	if refused.err != nil {
-		s.refuse(w, refused)
-		return
-	}
-	s.Metrics.accepted(len(events)-duplicates, duplicates)
-	s.answer(w, http.StatusAccepted, accepted{Accepted: len(events), Duplicates: duplicates})
 }
 
-// read returns the events of a request, or why it is refused.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, namespace string) ([]cloudevents.Event, refusal) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return nil, refusal{http.StatusMethodNotAllowed, reasonMethod, fmt.Errorf("%s is not allowed here; POST CloudEvents", r.Method)}
-	}
-	if s.Auth != nil {
-		if err := s.Auth.Authenticate(r); errors.Is(err, errUnauthorized) {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			return nil, refusal{http.StatusUnauthorized, reasonUnauthorized, err}
-		} else if err != nil {
-			s.Log.Error().Err(err).Msg("senders cannot be authenticated")
-			return nil, refusal{http.StatusServiceUnavailable, reasonUnavailable, errors.New("senders cannot be authenticated now; see the server's log")}
+// enter authenticates a request and takes it from its sender's share.
+func (s *Server) enter(ctx context.Context, c Credentials) (*Grant, error) {
+	grant := &Grant{Key: remote(c.Request)}
+	if len(s.Auth) > 0 {
+		found, err := anyOf(s.Auth).authenticate(ctx, c)
+		if err != nil {
+			return nil, err // a *RefusedError, or logged by who answers
 		}
+		grant = found
 	}
-	if namespace != "" && (len(validation.IsDNS1123Label(namespace)) > 0 || !s.Serves(namespace)) {
-		return nil, refusal{http.StatusNotFound, reasonNamespace, fmt.Errorf("%q is not a namespace that this server serves", namespace)}
+	if refused := s.limits.take(grant.Key, 1); refused != nil {
+		grant.undo(ctx)
+		return nil, refused
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBytes))
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		return nil, refusal{http.StatusRequestEntityTooLarge, reasonTooLarge, fmt.Errorf("the body is over the limit of %d bytes (--max-event-bytes)", s.MaxBytes)}
-	case err != nil:
-		return nil, refusal{http.StatusBadRequest, reasonMalformed, fmt.Errorf("the body ended early: %w", err)}
-	}
-	events, err := decode(r.Context(), r.Header, body)
-	switch {
-	case errors.Is(err, errMediaType):
-		return nil, refusal{http.StatusUnsupportedMediaType, reasonMalformed, err}
-	case err != nil:
-		return nil, refusal{http.StatusBadRequest, reasonMalformed, err}
-	}
-	return events, refusal{}
+	return grant, nil
 }
 
-// store returns once all events are durable.
-func (s *Server) store(ctx context.Context, namespace string, events []cloudevents.Event) (duplicates int, refused refusal) {
-	var repeated atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for i := range events {
-		group.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-			defer cancel()
-			duplicate, err := s.Store.Publish(ctx, namespace, events[i])
-			if duplicate {
-				repeated.Add(1)
-			}
-			return err // it names the event
-		})
+func (g *Grant) undo(ctx context.Context) {
+	if g.Undo != nil {
+		g.Undo(ctx)
 	}
-	err := group.Wait()
-	switch {
-	case err == nil:
-		return int(repeated.Load()), refusal{}
-	case errors.Is(err, stream.ErrFull):
-		s.Log.Error().Err(err).Msg("events are refused because the stream is full; give it more room or keep events for a shorter time")
-		return 0, refusal{http.StatusTooManyRequests, reasonFull, errors.New("there is no room for events now; send it again later")}
-	case tooLarge(err):
-		return 0, refusal{http.StatusRequestEntityTooLarge, reasonTooLarge, errors.New("an event is larger than the stream takes")}
+}
+
+// namespace is the one that a request addresses, "" for all.
+func (s *Server) namespace(r *http.Request) (string, error) {
+	namespace := r.PathValue("namespace")
+	if namespace != "" && (!ValidNamespace(namespace) || !s.Serves(namespace)) {
+		return "", NoNamespace(namespace)
 	}
-	s.Log.Error().Err(err).Msg("events are refused because the stream cannot be reached")
-	return 0, refusal{http.StatusServiceUnavailable, reasonUnavailable, errors.New("the event could not be stored now; send it again later")}
+	return namespace, nil
 }
 
-// codeTooLarge is the server's code for a message above the stream's limit.
-const codeTooLarge jetstream.ErrorCode = 10054
-
-func tooLarge(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, nats.ErrMaxPayload) || (errors.As(err, &api) && api.ErrorCode == codeTooLarge)
-}
-
-// refusal is an answer other than 202.
-type refusal struct {
-	code   int
-	reason string
-	err    error
-}
-
-// accepted is the body of a 202.
-type accepted struct {
-	// Accepted counts the events of the request; all are stored.
-	Accepted int `json:"accepted"`
-	// Duplicates are those that had been stored a short while before.
-	Duplicates int `json:"duplicates"`
-}
-
-// problem is the body of every other answer.
-type problem struct {
-	Error string `json:"error"`
-	// Attribute at fault, when it is one.
-	Attribute string `json:"attribute,omitempty"`
-	// Event is the index in a batch of the event at fault.
-	Event *int `json:"event,omitempty"`
-}
-
-func (s *Server) refuse(w http.ResponseWriter, r refusal) {
-	s.Metrics.rejected(r.reason)
-	body := problem{Error: r.err.Error()}
-	if badEvent, ok := errors.AsType[*BadEventError](r.err); ok {
-		body.Attribute = badEvent.Attribute
-		if badEvent.Index >= 0 {
-			body.Event = &badEvent.Index
+// body returns a function that reads the body, once.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) func() ([]byte, error) {
+	var (
+		read bool
+		body []byte
+		err  error
+	)
+	return func() ([]byte, error) {
+		if !read {
+			read = true
+			body, err = readAll(w, r, s.MaxBytes)
 		}
+		return body, err
 	}
-	if r.code == http.StatusTooManyRequests || r.code == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
-	}
-	s.Log.Debug().Int("code", r.code).Err(r.err).Msg("request refused")
-	s.answer(w, r.code, body)
 }
 
 func (s *Server) answer(w http.ResponseWriter, code int, body any) {
@@ -269,3 +237,19 @@ func (s *Server) answer(w http.ResponseWriter, code int, body any) {
 		s.Log.Debug().Err(err).Msg("the sender did not wait for the answer")
 	}
 }
+
+// extend lets a request take longer than the server's limits; 0 takes them away.
+func (s *Server) extend(w http.ResponseWriter, by time.Duration) {
+	control, until := http.NewResponseController(w), time.Time{}
+	if by > 0 {
+		until = s.Clock.Now().Add(by)
+	}
+	if err := errors.Join(control.SetReadDeadline(until), control.SetWriteDeadline(until)); err != nil {
+		s.Log.Debug().Err(err).Msg("a request keeps its time limit")
+	}
+}
+
+// methods that an answer 405 or OPTIONS names.
+const allowed = "OPTIONS, POST"
+
+func isMethod(r *http.Request, methods ...string) bool { return slices.Contains(methods, r.Method) }

@@ -23,6 +23,7 @@ func roles() []serve.Constructor {
 // flags they are.
 func bridgeRole(d *dispatcher.Options) serve.Constructor {
 	o := bridge.DefaultOptions()
+	sinkFromEnvironment(&o)
 	return serve.Constructor{
 		Name: "bridge", NeedsCluster: true, BindFlags: o.BindFlags,
 		Validate: func() error {
@@ -31,9 +32,17 @@ func bridgeRole(d *dispatcher.Options) serve.Constructor {
 		},
 		Configure: func(s serve.Settings) { o.Library = cmp.Or(d.Library, s.Namespace) },
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
-			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans}, o)
 		},
 	}
+}
+
+// sinkFromEnvironment takes what a SinkBinding of Knative puts into a pod.
+func sinkFromEnvironment(o *bridge.Options) {
+	if url := os.Getenv("K_SINK"); url != "" {
+		o.Sink.URLs = []string{url}
+	}
+	o.Sink.Overrides, o.Sink.CA = os.Getenv("K_CE_OVERRIDES"), os.Getenv("K_CA_CERTS")
 }
 
 func dispatcherRole(o *dispatcher.Options) serve.Constructor {
@@ -46,7 +55,7 @@ func dispatcherRole(o *dispatcher.Options) serve.Constructor {
 		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
 			return dispatcher.New(dispatcher.Deps{
-				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics,
+				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans,
 			}, *o)
 		},
 	}

@@ -166,55 +166,15 @@ func phaseEvent(run *event.Run, s step) (Emit, bool) {
 	if len(run.Actions) == 1 && phases <= 1 {
 		return Emit{}, false
 	}
-	var typ string
-	switch s.phase.State {
-	case event.StateComplete:
-		typ = event.TypePhaseComplete
-	case event.StateFailed, event.StateCancelled:
-		typ = event.TypePhaseFailed
-	case event.StatePending, event.StateRunning:
-		return Emit{}, false
-	}
-	l := lifecycle(run, s.phase.State, s.phase.Failure)
-	l.Action, l.Phase = action.Spec.Name, s.phase.Name
-	e := Emit{Type: typ, EventID: key(run, s).String() + "." + string(s.phase.State), Lifecycle: l}
-	if s.phase.EndedAt != nil {
-		e.At = *s.phase.EndedAt
-	}
-	return e, true
+	told, ok := event.PhaseEnded(run, key(run, s), s.phase)
+	return emit(told), ok
 }
 
 func runEvent(run *event.Run) (Emit, bool) {
-	var typ string
-	failure := run.Failure
-	switch run.State {
-	case event.StateComplete:
-		typ = event.TypeRunCompleted
-	case event.StateFailed:
-		typ = event.TypeRunFailed
-	case event.StateCancelled:
-		typ = event.TypeRunCancelled
-		if failure == nil && run.Cancel != nil {
-			failure = &event.Failure{Reason: event.ReasonCancelled, Message: run.Cancel.Reason}
-		}
-	case event.StatePending, event.StateRunning:
-		return Emit{}, false
-	}
-	id := run.UID + "." + string(run.State)
-	if run.Retry != nil {
-		id += ".r" + strconv.Itoa(run.Retry.Round)
-	}
-	return Emit{
-		Type: typ, EventID: id, At: run.UpdatedAt,
-		Lifecycle: lifecycle(run, run.State, failure),
-	}, true
+	told, ok := event.RunEnded(run)
+	return emit(told), ok
 }
 
-func lifecycle(run *event.Run, state event.State, failure *event.Failure) event.Lifecycle {
-	l := event.Lifecycle{UID: run.UID, Namespace: run.Namespace, ActionSet: run.Name, State: state}
-	if failure != nil {
-		f := *failure
-		l.Failure = &f
-	}
-	return l
+func emit(t event.Told) Emit {
+	return Emit{Type: t.Type, EventID: t.ID, At: t.At, Lifecycle: t.Lifecycle}
 }

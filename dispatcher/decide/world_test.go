@@ -274,7 +274,7 @@ func (w *world) finish() {
 	require.True(w.t, w.timer.IsZero(), "a timer is left")
 	events := 0
 	for _, e := range decide.Implied(&w.run) {
-		if e, ok := e.(decide.Emit); ok && e.Lifecycle.Action == "" {
+		if e, ok := e.(decide.Emit); ok && e.Lifecycle.Kind == "" {
 			events++
 			require.Equal(w.t, 1, w.told[e.ID()])
 		}

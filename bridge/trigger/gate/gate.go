@@ -68,6 +68,8 @@ type Todo struct {
 	Cancel []string
 	// Next is when Turn has something to do again, the zero time if nothing is due.
 	Next time.Time
+	// Limited says that events wait for room below the rate limit.
+	Limited bool
 }
 
 // Turn lets go what is due and says what is to be done. held keeps what waits
@@ -93,6 +95,7 @@ func (s *State) turn(r *Rules, now time.Time, t *Todo) {
 	case w.Due.After(now):
 		t.at(w.Due)
 	case room.After(now):
+		t.Limited = true
 		t.at(room)
 	case r.tracks() && s.busy():
 		if r.Concurrency != salvor.ConcurrencyReplace {

@@ -53,6 +53,9 @@ type Owner struct {
 	UID       string `json:"uid"`
 	// Key as it was rendered.
 	Key string `json:"key,omitempty"`
+	// Parked says that it holds one event, without rules, that could not be turned
+	// into an ActionSet for now.
+	Parked bool `json:"parked,omitempty"`
 }
 
 // Event is one that matched.

@@ -141,7 +141,7 @@ func TestARefusalIsAnErrorThatSaysWhy(t *testing.T) {
 		{302, "", "refused the event with 302 Found"},
 	} {
 		url, _ := receiver(t, c.code, c.answer)
-		got, err := run(t, nil, "--type", "x", "--source", "/x", "--id", "e1", "--to", url)
+		got, err := run(t, nil, "--type", "x", "--source", "/x", "--id", "e1", "--to", url, "--timeout", "400ms")
 		require.ErrorContains(t, err, c.want)
 		assert.Equal(t, 1, app.Code(err))
 		assert.Empty(t, got.out)
@@ -152,7 +152,7 @@ func TestNobodyThere(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	url := s.URL
 	s.Close()
-	_, err := run(t, nil, "--type", "x", "--source", "/x", "--id", "e1", "--to", url)
+	_, err := run(t, nil, "--type", "x", "--source", "/x", "--id", "e1", "--to", url, "--timeout", "400ms")
 	require.ErrorContains(t, err, "connection refused")
 	require.ErrorContains(t, err, "send it again with --id e1")
 }

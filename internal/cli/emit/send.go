@@ -2,15 +2,13 @@ package emit
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/cloudevents/sdk-go/v2/binding"
@@ -22,8 +20,78 @@ import (
 // envURL names the variable that stands for --to.
 const envURL = "SALVOR_EVENTS_URL"
 
-// answerLimit bounds how much of an answer is read, in bytes.
-const answerLimit = 64 << 10
+// attemptTimeout bounds one attempt to send, so that a server that does not answer
+// costs an attempt and not the whole time.
+const attemptTimeout = 30 * time.Second
+
+// outOfTimeError is the last error before the time, --timeout, was over.
+type outOfTimeError struct{ err error }
+
+func (e *outOfTimeError) Error() string { return e.err.Error() }
+func (e *outOfTimeError) Unwrap() error { return e.err }
+
+// run is the command.
+func (o *options) run(ctx context.Context, a *app.App) error {
+	to, err := o.target(a)
+	if err != nil {
+		return err
+	}
+	e, err := o.build(a)
+	if err != nil {
+		return err
+	}
+	client, err := o.client(a)
+	if err != nil {
+		return err
+	}
+	timeout := o.timeout
+	switch {
+	case timeout < 0:
+		return fmt.Errorf("--timeout: %s is less than nothing", timeout)
+	case timeout == 0 && o.wait:
+		timeout = waitTimeout
+	case timeout == 0:
+		timeout = sendTimeout
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	l := &link{app: a, access: &o.access, client: client, deadline: a.Clock.Now().Add(timeout)}
+	a.Verbosef("sending event %s of type %s to %s", e.ID(), e.Type(), to)
+	said, err := o.send(limited, l, to, e)
+	if err != nil {
+		return o.ended(ctx, limited, timeout, err)
+	}
+	a.Printf("event %s accepted\n", e.ID())
+	if said != "" {
+		a.Printf("%s\n", said)
+	}
+	if !o.wait {
+		return nil
+	}
+	f := &follower{link: l, to: to, source: e.Source(), id: e.ID(), started: a.Clock.Now()}
+	err = f.follow(limited)
+	if _, none := errors.AsType[*unmatchedError](err); none && o.allowUnmatched {
+		a.Warnf("%v", err)
+		return nil
+	}
+	return o.ended(ctx, limited, timeout, err)
+}
+
+// ended gives an error the words and the exit code of a wait that was cut short, if
+// it was.
+func (o *options) ended(outer, limited context.Context, timeout time.Duration, err error) error {
+	if err == nil {
+		return nil
+	}
+	_, late := errors.AsType[*outOfTimeError](err)
+	switch {
+	case outer.Err() != nil:
+		return fmt.Errorf("interrupted; what was started goes on: %w", err)
+	case o.wait && (late || limited.Err() != nil):
+		return app.WithCode(app.ExitTimeout, fmt.Errorf("not ended within %s (--timeout): %w", timeout, err))
+	}
+	return err
+}
 
 // target is where the event goes: --to, and below it the namespace.
 func (o *options) target(a *app.App) (string, error) {
@@ -50,90 +118,65 @@ func (o *options) target(a *app.App) (string, error) {
 	return u.String(), nil
 }
 
-// send posts the event and returns what the bridge answered, if it took it.
-func (o *options) send(ctx context.Context, a *app.App, to string, e cloudevents.Event) (string, error) {
-	client, err := o.client(a)
+// send posts the event until the bridge takes or refuses it, and returns what it
+// answered. A repetition has the same id, so it counts once.
+func (o *options) send(ctx context.Context, l *link, to string, e cloudevents.Event) (string, error) {
+	header, body, err := o.encode(ctx, to, e)
 	if err != nil {
 		return "", err
 	}
-	if o.structured {
-		ctx = binding.WithForceStructured(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	request, err := cehttp.NewHTTPRequestFromEvent(ctx, to, e)
-	if err != nil {
-		return "", fmt.Errorf("encode the event: %w", err)
-	}
-	request.Header.Set("User-Agent", "salvor")
-	if o.tokenFile != "" {
-		token, err := a.ReadSecret(o.tokenFile)
-		if err != nil {
-			return "", fmt.Errorf("--token-file: %w", err)
+	for attempt := 0; ; attempt++ {
+		got, err := l.do(ctx, call{method: http.MethodPost, to: to, header: header, body: body, limit: attemptTimeout})
+		if err == nil && got.code >= 200 && got.code <= 299 {
+			return strings.TrimSpace(string(got.body)), nil
 		}
-		request.Header.Set("Authorization", "Bearer "+token)
+		if err == nil {
+			err = refused(to, got, e.ID())
+			if !busy(got.code) {
+				return "", err
+			}
+		} else if _, final := errors.AsType[*finalError](err); final {
+			return "", fmt.Errorf("send the event: %w", err)
+		} else {
+			err = fmt.Errorf("send the event: %w; whether it arrived is not known, send it again with --id %s", err, e.ID())
+		}
+		if err := l.again(ctx, attempt, got, err); err != nil {
+			return "", err
+		}
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", fmt.Errorf("send the event: %w; whether it arrived is not known, send it again with --id %s", err, e.ID())
-	}
-	defer func() { _ = response.Body.Close() }() // read to its end or refused
-	body, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
-	if err != nil {
-		return "", fmt.Errorf("read the answer to the event (%s): %w", response.Status, err)
-	}
-	answer := strings.TrimSpace(string(body))
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return "", refused(to, response, answer, e.ID())
-	}
-	return answer, nil
 }
 
-func refused(to string, response *http.Response, answer, id string) error {
-	var problem struct {
-		Error string `json:"error"`
+// encode makes the request of the event: the same for every attempt.
+func (o *options) encode(ctx context.Context, to string, e cloudevents.Event) (http.Header, []byte, error) {
+	if o.structured || o.signKeyFile != "" { // a signature covers the body, not the headers
+		ctx = binding.WithForceStructured(ctx)
 	}
-	if json.Unmarshal([]byte(answer), &problem) == nil && problem.Error != "" {
-		answer = problem.Error
+	request, err := cehttp.NewHTTPRequestFromEvent(ctx, to, e)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode the event: %w", err)
 	}
-	if answer == "" {
-		answer = "it gave no reason"
+	if request.Body == nil {
+		return request.Header, nil, nil
 	}
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode the event: %w", err)
+	}
+	return request.Header, body, nil
+}
+
+func refused(to string, got *answer, id string) error {
 	hint := ""
-	switch response.StatusCode {
+	switch got.code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		hint = "; check --token-file"
+		hint = "; check --token-file, --sign-key-file or --cert-file"
 	case http.StatusNotFound:
 		hint = "; check the path of --to"
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		hint = "; send it again later with --id " + id
-		if after := response.Header.Get("Retry-After"); after != "" {
+		if after := got.header.Get("Retry-After"); after != "" {
 			hint += " (Retry-After: " + after + ")"
 		}
 	}
-	return fmt.Errorf("%s refused the event with %s: %s%s", to, response.Status, strings.Join(strings.Fields(answer), " "), hint)
-}
-
-func (o *options) client(a *app.App) (*http.Client, error) {
-	base, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return nil, errors.New("the default HTTP transport was replaced")
-	}
-	transport := base.Clone()
-	if o.caFile != "" {
-		pem, err := a.ReadFile(o.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("--ca-file: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca-file: %s holds no certificate in PEM form", o.caFile)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	return &http.Client{
-		Transport: transport,
-		// A redirected POST becomes a GET, and the event would be lost with a 200.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
+	return fmt.Errorf("%s refused the event with %s: %s%s", to, got.status, got.refusal().Error, hint)
 }
