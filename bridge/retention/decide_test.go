@@ -1,6 +1,8 @@
 package retention
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"pgregory.net/rapid"
+	"sigs.k8s.io/yaml"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
@@ -188,6 +191,50 @@ func TestNewPrune(t *testing.T) {
 	backup.Status.Actions = backup.Status.Actions[:2]
 	_, err = newPrune(trigger, backup)
 	require.ErrorContains(t, err, "status.actions")
+}
+
+// Kanister's own blueprints delete with the namespace as the object, whatever they
+// backed up.
+func TestAdaptToKanistersBlueprints(t *testing.T) {
+	const dir = "../../internal/blueprint/testdata/kanister"
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	require.NoError(t, err)
+	namespaced := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var bp kanister.Blueprint
+		require.NoError(t, yaml.Unmarshal(text, &bp))
+		action := bp.Actions["delete"]
+		if action == nil {
+			continue
+		}
+		a := kanister.ActionSpec{Object: kanister.ObjectReference{Kind: "StatefulSet", Name: "db", Namespace: "data"}}
+		adapt(&a, action, "shop")
+		uses := strings.Contains(string(text), "{{ .Namespace.Name }}")
+		assert.Equal(t, uses, a.Object.Kind == "Namespace", file)
+		if uses {
+			namespaced++
+			assert.Equal(t, kanister.ObjectReference{Kind: "Namespace", Name: "data", Namespace: "data"}, a.Object)
+		}
+	}
+	assert.GreaterOrEqual(t, namespaced, 5)
+
+	// And what was adapted is known for what it is.
+	spec := kanister.ActionSpec{Name: "backup", Object: kanister.ObjectReference{Kind: "StatefulSet", Name: "db"}}
+	backup := &kanister.ActionSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "b", Namespace: "shop"}, Spec: &kanister.ActionSetSpec{Actions: []kanister.ActionSpec{spec}},
+		Status: &kanister.ActionSetStatus{Actions: []kanister.ActionStatus{{
+			Name: "backup", Artifacts: map[string]kanister.Artifact{"a": {KopiaSnapshot: "{}"}},
+		}}},
+	}
+	prune, err := newPrune(&salvor.ActionTrigger{Spec: salvor.ActionTriggerSpec{Keep: &salvor.Retention{}}}, backup)
+	require.NoError(t, err)
+	prune.Annotations = nil
+	prune.Spec.Actions[0].Object = namespaceOf(spec.Object, "shop")
+	assert.True(t, removed(prune, backup))
+	prune.Spec.Actions[0].Object.Namespace = "another"
+	assert.False(t, removed(prune, backup))
 }
 
 func TestPruneNames(t *testing.T) {
