@@ -71,15 +71,16 @@ format: $(GOLANGCI_LINT) ## Format the code
 	$(GOLANGCI_LINT) fmt ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deep copies and CRDs
+generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the AsyncAPI document
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=deploy/chart/files/crds
+	go run ./internal/eventschema/generate
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd deploy/local && go mod tidy -diff
-	git diff --exit-code -- api deploy/chart/files
+	git diff --exit-code -- api deploy/chart/files docs/asyncapi.yaml
 
 .PHONY: ci
 ci: ## What runs before a change lands

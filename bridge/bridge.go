@@ -15,20 +15,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
-	"github.com/salvor-io/salvor/api/event"
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/actionset"
 	"github.com/salvor-io/salvor/bridge/ingress"
-	"github.com/salvor-io/salvor/bridge/sink"
+	"github.com/salvor-io/salvor/bridge/retention"
 	"github.com/salvor-io/salvor/bridge/status"
 	"github.com/salvor-io/salvor/bridge/trigger"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // followPause is the pause before the runs are followed again after a fault.
@@ -41,6 +38,13 @@ type Deps struct {
 	Clock   clock.WithTicker
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
+}
+
+// part is something of the bridge that works until ctx ends.
+type part interface {
+	Run(ctx context.Context) error
 }
 
 // Bridge is the role.
@@ -52,8 +56,9 @@ type Bridge struct {
 	runs      *stream.Runs
 	server    *ingress.Server
 	triggers  *trigger.Watcher
-	trigger   *trigger.Controller
-	sinks     *sink.Sinks
+	retention *retention.Controller
+	// others need nothing but to be run.
+	others []part
 }
 
 // New puts the bridge together. Nothing is contacted before Run.
@@ -69,72 +74,20 @@ func New(d Deps, o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	server, err := newServer(d, o, watcher)
+	w := wiring{
+		Deps: d, o: o, watcher: watcher, triggers: triggers, events: stream.NewEvents(d.JS),
+		reviewer: access.NewReviewer(d.Clients.Kube, d.Clock), ingress: ingress.NewMetrics(d.Metrics),
+	}
+	b, err := w.build()
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	sinks, err := sink.New(sink.Config{
-		Events: stream.NewEvents(d.JS), Letters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log,
-		Options: o.Sink, Namespaces: o.Namespaces, Metrics: sink.NewMetrics(d.Metrics),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("bridge: %w", err)
-	}
-	runs := stream.NewRuns(d.JS, event.SourceBridge)
-	projector := status.NewProjector(status.Config{
-		Clock: d.Clock, Log: d.Log, Writer: status.NewWriter(d.Clients), ActionSets: watcher,
-		Events: &typedcorev1.EventSinkImpl{Interface: d.Clients.Kube.CoreV1().Events("")}, Interval: o.StatusInterval, Metrics: status.NewMetrics(d.Metrics),
-	})
-	return &Bridge{
-		deps:      d,
-		watcher:   watcher,
-		projector: projector,
-		runs:      runs,
-		server:    server,
-		triggers:  triggers,
-		sinks:     sinks,
-		intake: actionset.New(actionset.Config{
-			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Watcher: watcher, Runs: runs,
-			Reports: stream.NewReports(d.JS, event.SourceBridge), Projection: projector, Events: stream.NewEvents(d.JS),
-			Resync: o.Resync, RunRetention: o.RunRetention, Metrics: actionset.NewMetrics(d.Metrics),
-		}),
-		trigger: trigger.New(trigger.Config{
-			Clients: d.Clients, Clock: d.Clock, Log: d.Log, Events: stream.NewEvents(d.JS), Watcher: triggers,
-			Consumer: consumerName(o.Namespaces), Metrics: trigger.NewMetrics(d.Metrics),
-		}),
-	}, nil
+	return b, nil
 }
 
-func newServer(d Deps, o Options, watcher *actionset.Watcher) (*ingress.Server, error) {
-	auth, err := ingress.Authenticators(o.Ingress, ingress.AuthDeps{
-		Kube: d.Clients.Kube, Replays: stream.NewReplays(d.JS), Clock: d.Clock, Log: d.Log,
-	})
-	if err != nil {
-		return nil, err // it names the flag
-	}
-	return ingress.New(ingress.Config{
-		Listen: o.Listen, MaxBytes: o.MaxEventBytes, Store: stream.NewEvents(d.JS), Serves: watcher.Watches,
-		Auth: auth, Authorizer: access.NewReviewer(d.Clients.Kube, d.Clock), Options: o.Ingress,
-		Outcomes: &ingress.Outcomes{Decisions: stream.NewOutcomes(d.JS), ActionSet: lookAt(d.Clients, watcher)},
-		Clock:    d.Clock, Log: d.Log, Metrics: ingress.NewMetrics(d.Metrics),
-	}), nil
-}
-
-// lookAt reads an ActionSet, from what is watched if it is there: only one that has
-// ended, or was made a moment ago, costs a request.
-func lookAt(clients *kube.Clients, watcher *actionset.Watcher) func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
-	return func(ctx context.Context, namespace, name string) (*kanister.ActionSet, error) {
-		if as, ok := watcher.Lookup(namespace, name); ok && as.Status != nil && !status.Terminal(as.Status.State) {
-			return as, nil
-		}
-		return clients.ActionSets(namespace).Get(ctx, name, metav1.GetOptions{})
-	}
-}
-
-// consumerName is the same for bridges that watch the same namespaces, so that
-// each event is looked at once by them together.
-func consumerName(namespaces []string) string {
-	const name = "bridge-triggers"
+// groupName is the same for bridges that watch the same namespaces, so that each
+// event is looked at once by them together.
+func groupName(name string, namespaces []string) string {
 	if len(namespaces) == 0 {
 		return name
 	}
@@ -147,8 +100,9 @@ func consumerName(namespaces []string) string {
 func (b *Bridge) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.server.Run(ctx) })
-	group.Go(func() error { return b.trigger.Run(ctx) })
-	group.Go(func() error { return b.sinks.Run(ctx) })
+	for _, other := range b.others {
+		group.Go(func() error { return other.Run(ctx) })
+	}
 	group.Go(func() error { return b.watcher.Run(ctx, b.intake.Handler(), b.intake.RetryHandler()) })
 	group.Go(func() error { return b.projector.Run(ctx) })
 	group.Go(func() error {
@@ -165,6 +119,12 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return b.intake.Run(ctx)
 		}
 	})
+	group.Go(func() error {
+		if !b.watcher.WaitForSync(ctx) {
+			return nil
+		}
+		return b.retention.Run(ctx)
+	})
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
@@ -174,7 +134,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 // follow hands the runs to the projector until ctx ends.
 func (b *Bridge) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := b.runs.Follow(ctx, b.projector, func(err error) {
+		err := b.runs.Follow(ctx, follower{b.projector, b.retention}, func(err error) {
 			b.deps.Log.Error().Err(err).Msg("a run's record cannot be read; it is left aside")
 		})
 		if ctx.Err() != nil {
@@ -204,3 +164,18 @@ func (b *Bridge) Ready() error {
 
 // EventsAddr is the address of the event endpoint; nil before it listens.
 func (b *Bridge) EventsAddr() net.Addr { return b.server.Addr() }
+
+// follower hands what it reads of runs to the projector, and their ends to retention.
+type follower struct {
+	*status.Projector
+
+	retention *retention.Controller
+}
+
+// Update implements stream.RunHandler.
+func (f follower) Update(ctx context.Context, u stream.RunUpdate) {
+	f.Projector.Update(ctx, u)
+	if u.Run.State.Terminal() {
+		f.retention.Ended(u.Run.Namespace, u.Run.Labels)
+	}
+}

@@ -9,6 +9,7 @@
 //	status     runs → ActionSet status and Kubernetes Events; the only writer
 //	ingress    HTTP endpoint for CloudEvents → EVENTS
 //	trigger    EVENTS × ActionTriggers → ActionSets
+//	schedule   the clock × ActionTriggers → ticks on EVENTS
 //	sink       EVENTS → HTTP endpoints, the lifecycle of runs
 //	feed       EVENTS → who asks on HTTP, the lifecycle of runs
 //

@@ -1,6 +1,8 @@
 package bridge_test
 
 import (
+	"io"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -53,6 +55,13 @@ func TestTheEndOfWhatNeverRanIsTold(t *testing.T) {
 	assert.Equal(t, "t1", l.Chain)
 	assert.Equal(t, event.ReasonInvalid, l.Failure.Reason)
 	assert.Contains(t, l.Failure.Message, "preferredVersion")
+
+	response, err := http.Get("http://" + w.bridge.EventsAddr().String() + "/lifecycle/" + w.namespace + "?type=run.failed") //nolint:noctx // a test
+	require.NoError(t, err)
+	shown, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	assert.Contains(t, string(shown), `"id":"`+string(as.UID)+`.failed"`, "the feed shows it")
 
 	never := bad.DeepCopy()
 	never.Name, never.Annotations = "never", map[string]string{salvor.AnnotationCancel: "not today"}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/bridge/natsource"
 	"github.com/salvor-io/salvor/bridge/sink"
 )
 
@@ -28,6 +29,16 @@ type Options struct {
 	// StatusInterval is the shortest time between two intermediate writes of one
 	// ActionSet's status; the end is written at once. Default 1 s.
 	StatusInterval time.Duration
+	// RetentionInterval is the time between two looks at what triggers do not keep;
+	// the end of a run causes one too. Default 10 m.
+	RetentionInterval time.Duration
+	// RetentionInFlight is how many backups of one trigger are pruned at the same
+	// time. Default 2.
+	RetentionInFlight int
+	// Library is the namespace in which a blueprint is looked up that is not in the
+	// ActionSet's own. It has no flag here, since it must be the dispatcher's
+	// --library-namespace. Default none.
+	Library string
 	// Listen is the address of the event endpoint. Default ":8080".
 	Listen string
 	// MaxEventBytes bounds the body of a request with events. Default 256 KiB, at
@@ -35,9 +46,10 @@ type Options struct {
 	MaxEventBytes int64
 	// Ingress are the options of the event endpoint: who is let in, and how often.
 	Ingress ingress.Options
-	// one per line; changes count at once. Empty lets everybody in.
 	// Sink are the options of the HTTP sinks of lifecycle events.
 	Sink sink.Options
+	// NATS are the subjects and streams that events are taken from besides.
+	NATS natsource.Options
 }
 
 // mostEventBytes leaves room for attributes below the stream's message size.
@@ -50,9 +62,13 @@ func DefaultOptions() Options {
 		RunRetention:   168 * time.Hour,
 		StatusInterval: time.Second,
 		Listen:         ":8080",
-		MaxEventBytes:  256 << 10,
 		Ingress:        ingress.DefaultOptions(),
 		Sink:           sink.DefaultOptions(),
+
+		RetentionInterval: 10 * time.Minute,
+		RetentionInFlight: 2,
+
+		MaxEventBytes: 256 << 10,
 	}
 }
 
@@ -61,9 +77,12 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces, "namespaces whose ActionSets and ActionTriggers are served, separated by commas; none means all")
 	fs.DurationVar(&o.Resync, "resync", o.Resync, "time between two comparisons of all ActionSets with all runs")
 	fs.DurationVar(&o.StatusInterval, "status-interval", o.StatusInterval, "shortest time between two intermediate writes of one ActionSet's status")
+	fs.DurationVar(&o.RetentionInterval, "retention-interval", o.RetentionInterval, "time between two looks at what triggers do not keep")
+	fs.IntVar(&o.RetentionInFlight, "retention-in-flight", o.RetentionInFlight, "backups of one trigger that are pruned at the same time")
 	fs.StringVar(&o.Listen, "listen", o.Listen, "address of the HTTP endpoint for CloudEvents")
 	fs.Int64Var(&o.MaxEventBytes, "max-event-bytes", o.MaxEventBytes, "largest body of a request with CloudEvents, in bytes")
 	o.Ingress.BindFlags(fs)
+	o.NATS.BindFlags(fs)
 	o.Sink.BindFlags(fs)
 }
 
@@ -84,12 +103,18 @@ func (o *Options) Validate() error {
 	if o.StatusInterval < 0 {
 		errs = append(errs, fmt.Errorf("--status-interval: %s is negative", o.StatusInterval))
 	}
+	if o.RetentionInterval < time.Second {
+		errs = append(errs, fmt.Errorf("--retention-interval: %s is too short; the least is 1s, the default 10m", o.RetentionInterval))
+	}
+	if o.RetentionInFlight < 1 {
+		errs = append(errs, fmt.Errorf("--retention-in-flight: %d is too few; the least is 1", o.RetentionInFlight))
+	}
 	if _, _, err := net.SplitHostPort(o.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("--listen: %q is not an address such as :8080: %w", o.Listen, err))
 	}
 	if o.MaxEventBytes < 1 || o.MaxEventBytes > mostEventBytes {
 		errs = append(errs, fmt.Errorf("--max-event-bytes: %d is not between 1 and %d", o.MaxEventBytes, mostEventBytes))
 	}
-	errs = append(errs, o.Ingress.Validate(), o.Sink.Validate())
+	errs = append(errs, o.Ingress.Validate(), o.NATS.Validate(), o.Sink.Validate())
 	return errors.Join(errs...)
 }

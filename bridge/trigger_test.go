@@ -143,7 +143,9 @@ func TestEventsThatStartNothing(t *testing.T) {
 	w := newWorld(t, func(o *bridge.Options) { o.Namespaces = nil }).start()
 	w.trigger("watching", "t.a", nil)
 	w.trigger("asleep", "t.b", func(t *salvor.ActionTrigger) { t.Spec.Suspend = true })
-	w.trigger("loop", event.TypeRunCompleted, nil)
+	w.trigger("loop", "", func(t *salvor.ActionTrigger) {
+		t.Spec.When.Event.Filters[0] = salvor.EventFilter{Prefix: map[string]string{"type": "io."}} // names nothing of Salvor's
+	})
 	w.ready("asleep", "Suspended")
 	w.ready("watching", "Watching")
 	w.ready("loop", "Watching")

@@ -11,6 +11,7 @@ import (
 	"github.com/salvor-io/salvor/dispatcher/decide"
 	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // conflictLimit bounds the decisions on one input before somebody else gets the
@@ -44,6 +45,7 @@ func (w *worker) apply(ctx context.Context, rec *record, inputs ...decide.Input)
 		revision, err := w.runs.Update(ctx, &next, rec.revision)
 		failpoint.Here(failpoint.DispatcherAfterWrite)
 		if err == nil {
+			w.spans.Export(ctx, telemetry.Ended(&rec.run, &next)...)
 			rec.run, rec.revision = next, revision
 			rec.owed = append(rec.owed, effects...)
 			w.records[next.UID] = rec // also one that had ended and goes on

@@ -15,6 +15,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // Deps is what the dispatcher works with. The streams must exist.
@@ -27,8 +28,10 @@ type Deps struct {
 	// DeadLetters takes reports that cannot be read. Without it they stay queued
 	// and are tried again.
 	DeadLetters DeadLetters
-	Clock       clock.WithTicker
-	Log         zerolog.Logger
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
+	Clock clock.WithTicker
+	Log   zerolog.Logger
 	// Metrics may be nil.
 	Metrics prometheus.Registerer
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // engine is the dispatcher while it runs.
@@ -29,6 +30,7 @@ type engine struct {
 	events  *stream.Events
 	blobs   *stream.Blobs
 	leases  *stream.Leases
+	spans   *telemetry.Exporter
 
 	group   *errgroup.Group
 	workers []*worker
@@ -56,6 +58,7 @@ func newEngine(d *Dispatcher, leases *stream.Leases, group *errgroup.Group) *eng
 		events:  stream.NewEvents(js),
 		blobs:   stream.NewBlobs(js),
 		leases:  leases,
+		spans:   d.deps.Spans,
 		group:   group,
 		view:    newView(d.metrics),
 

@@ -12,6 +12,7 @@ import (
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 	"github.com/salvor-io/salvor/runner/function"
 )
 
@@ -96,7 +97,7 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 	t.marked = signature.Resume == blueprint.Adoptable && t.deliveries() > 1
 	return factory().Execute(ctx, &function.Call{
 		Key: t.job.Key, ActionSet: run.Name, Action: action.Spec.Name, Phase: phase.Name,
-		Labels: kept(run.Labels), Args: args, Values: values, Kube: r.clients, Pods: r.pods,
+		Labels: kept(run.Labels), Traceparent: telemetry.ForAttempt(run.Traceparent, t.job.Key), Args: args, Values: values, Kube: r.clients, Pods: r.pods,
 		OwnNamespace: r.options.Pods.OwnNamespace, Clock: r.clock, Log: t.log, Progress: progress.set,
 		Held: t.claim.held, Marks: podMarks{task: t}, Recovered: action.Recovered != nil,
 	})

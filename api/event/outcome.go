@@ -86,6 +86,9 @@ func GateKey(trigger, key string) string {
 // has seen at objects.
 func BaselineKey(trigger string) string { return "seen." + token(trigger) }
 
+// BaselineKeys matches every BaselineKey.
+func BaselineKeys() string { return "seen.>" }
+
 // ReplayKey is the key in LEASES that says that a signature was used.
 func ReplayKey(sender, signature string) string { return "replay." + digest(sender, signature) }
 

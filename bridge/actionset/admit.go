@@ -3,7 +3,6 @@ package actionset
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/status"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // verdict is what an ActionSet without a known run is to become.
@@ -122,13 +122,12 @@ func rejected(as *kanister.ActionSet, why *event.Failure, now time.Time) *event.
 	return run
 }
 
-var validTraceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
-// traceparent is the trace context in the annotations, when it is one.
+// traceparent is the trace context in the annotations, when it is one, else one that
+// is made from the UID.
 func traceparent(as *kanister.ActionSet) string {
 	value := as.Annotations[salvor.AnnotationTraceparent]
-	if !validTraceparent.MatchString(value) {
-		return ""
+	if !telemetry.Valid(value) {
+		return telemetry.ForRun(string(as.UID))
 	}
 	return value
 }

@@ -15,6 +15,7 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/status"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 func anActionSet(state kanister.State, change func(as *kanister.ActionSet)) *kanister.ActionSet {
@@ -224,7 +225,7 @@ func TestNewRun(t *testing.T) {
 		Actions: []event.Action{{Spec: as.Spec.Actions[0], State: event.StatePending}},
 	}, newRun(as, now))
 	as.Annotations[salvor.AnnotationTraceparent] = "not a trace"
-	assert.Empty(t, newRun(as, now).Traceparent)
+	assert.Equal(t, telemetry.ForRun("u"), newRun(as, now).Traceparent, "one that is made from the UID")
 
 	// Policies stay with the run; requests do not.
 	as.Labels[salvor.LabelRetry] = "t"

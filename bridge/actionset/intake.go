@@ -24,6 +24,7 @@ import (
 	"github.com/salvor-io/salvor/internal/failpoint"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 const (
@@ -65,6 +66,8 @@ type Config struct {
 	Projection Projection
 	// Events is where the end of what never becomes a run is told; nil tells nobody.
 	Events *stream.Events
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
 	// Resync is the time between two comparisons of everything.
 	Resync time.Duration
 	// RunRetention is how long records of runs that ended are kept.
@@ -309,6 +312,9 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 	switch {
 	case err == nil:
 		in.Metrics.created(lost)
+		if !lost {
+			in.Spans.Export(ctx, telemetry.Accepted(run, as.CreationTimestamp.Time))
+		}
 		in.logger(ref).Info().Bool("recovered", lost).Msg("run created")
 		if lost {
 			in.tellRecovered(ref, run)

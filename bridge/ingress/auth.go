@@ -109,5 +109,5 @@ func bearer(r *http.Request) string {
 
 const (
 	bearerScheme = "Bearer"
-	bearerWords  = "send a valid token in the header Authorization: Bearer <token>"
+	bearerWords  = "send a valid token in the header Authorization: Bearer <token>" //nolint:gosec // it says where one goes
 )

@@ -60,7 +60,7 @@ func check(e *cloudevents.Event) error {
 			return bad(name, "has a control character, a code point that is no character, or is not UTF-8")
 		}
 		if strings.TrimSpace(value) != value {
-			return bad(name, "begins or ends with white space")
+			return badSpace(name)
 		}
 		total += len(name) + len(value)
 	}

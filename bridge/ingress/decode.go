@@ -3,7 +3,6 @@ package ingress
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/cloudevents/sdk-go/v2/binding"
@@ -136,105 +134,6 @@ func decodeBatch(body []byte) ([]cloudevents.Event, error) {
 	return events, nil
 }
 
-func decodeJSON(body []byte) (cloudevents.Event, error) {
-	clean, err := checkMembers(body)
-	if err != nil {
-		return cloudevents.Event{}, err
-	}
-	var e cloudevents.Event
-	if err := json.Unmarshal(clean, &e); err != nil {
-		return e, fromSDK(err)
-	}
-	// The SDK's data may share memory with its decoder's buffer.
-	e.DataEncoded = bytes.Clone(e.DataEncoded)
-	if err := check(&e); err != nil {
-		return e, err
-	}
-	return e, nil
-}
-
-// checkMembers looks at the JSON members one by one and returns the body without
-// those that are null, which means absent, and with the media type that is implied.
-func checkMembers(body []byte) ([]byte, error) {
-	if !utf8.Valid(body) {
-		return nil, bad("", "the body is not UTF-8")
-	}
-	members, err := membersOf(body)
-	if err != nil {
-		return nil, err
-	}
-	changed := false
-	for name, value := range members {
-		if string(value) == "null" {
-			delete(members, name)
-			changed = true
-			continue
-		}
-		if err := checkMember(name, value); err != nil {
-			return nil, err
-		}
-		if name == "time" && !bytes.ContainsRune(value, '\\') {
-			members[name] = bytes.ToUpper(value) // t and z are allowed, but not known to the SDK
-			changed = changed || !bytes.Equal(members[name], value)
-		}
-	}
-	for _, name := range []string{"specversion", "id", "source", "type"} {
-		if _, ok := members[name]; !ok {
-			return nil, missing(name)
-		}
-	}
-	if members["data"] != nil && members["data_base64"] != nil {
-		return nil, bad("data_base64", "is given together with data; give one of them")
-	}
-	if members["data"] != nil && members["datacontenttype"] == nil {
-		// Without it data is JSON, which only this format implies.
-		members["datacontenttype"] = json.RawMessage(`"` + cloudevents.ApplicationJSON + `"`)
-		changed = true
-	}
-	if !changed {
-		return body, nil
-	}
-	clean, err := json.Marshal(members)
-	if err != nil {
-		return nil, bad("", "the event cannot be read: %v", err)
-	}
-	return clean, nil
-}
-
-func checkMember(name string, value json.RawMessage) error {
-	switch name {
-	case "data":
-		return nil
-	case "data_base64", "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema":
-		var text string
-		if json.Unmarshal(value, &text) != nil {
-			return bad(name, "is not a string")
-		}
-		if name == "data_base64" {
-			if _, err := base64.StdEncoding.DecodeString(text); err != nil {
-				return bad(name, "is not base64")
-			}
-			return nil
-		}
-		return errors.Join(checkSurrogates(name, value), checkValue(name, text))
-	}
-	if !validName(name) {
-		return badName(name)
-	}
-	var (
-		text    string
-		number  int32
-		boolean bool
-	)
-	if json.Unmarshal(value, &text) == nil {
-		return checkSurrogates(name, value)
-	}
-	if json.Unmarshal(value, &number) != nil && json.Unmarshal(value, &boolean) != nil {
-		return bad(name, "is not a string, a boolean or an integer of 32 bits; nothing else may be an extension attribute")
-	}
-	return nil
-}
-
 const (
 	headerPrefix = "Ce-"
 	contentType  = cehttp.ContentType
@@ -289,7 +188,11 @@ func checkHeader(name string, values []string) (string, error) {
 	case len(values) != 1:
 		return "", bad(name, "the header ce-%s is given %d times", name, len(values))
 	}
-	value := stream.Unescape(unquote(values[0])) // some senders do not encode
+	raw := unquote(values[0])
+	value := stream.Unescape(raw)
+	if (name == "source" || name == "dataschema") && !uriCharacters.MatchString(value) && uriCharacters.MatchString(raw) {
+		value = raw // the sender did not encode the percent signs of a URI
+	}
 	if err := checkValue(name, value); err != nil {
 		return "", err
 	}

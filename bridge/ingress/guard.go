@@ -64,13 +64,8 @@ func (o *observed) reason() string {
 	return ""
 }
 
-// Served reports whether a namespace is one, and served.
-func Served(serves func(string) bool, namespace string) bool {
-	return validNamespace(namespace) && serves(namespace)
-}
-
 // detach is the context of work that goes on when the sender goes away or the
 // server ends: an event that is being stored is stored.
-func detach(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(r.Context()), readTimeout)
+func detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 }

@@ -35,7 +35,7 @@ const (
 	// and after.
 	signatureWindow = 5 * time.Minute
 	// secretPrefix of a secret, as Standard Webhooks writes it.
-	secretPrefix = "whsec_" //nolint:gosec // it is the mark of a secret, not one
+	secretPrefix = "whsec_"
 	// The length of a key in bytes. Standard Webhooks asks for 24 to 64.
 	minKey, maxKey = 24, 64
 	// maxSignatures bounds the signatures that one request may show.

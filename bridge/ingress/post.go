@@ -42,7 +42,7 @@ type Accepted struct {
 
 // post takes the events of a request.
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := detach(r)
+	ctx, cancel := detach(r.Context())
 	defer cancel()
 	credentials := Credentials{Request: r, Body: s.body(w, r)}
 	grant, err := s.enter(ctx, credentials)
@@ -50,36 +50,46 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		s.refuseErr(w, err, whatAuth)
 		return
 	}
-	namespace, events, duplicates, err := s.take(ctx, credentials, grant)
+	taken, duplicates, err := s.take(ctx, credentials, grant)
 	if err != nil {
 		grant.undo(ctx)
 		s.refuseErr(w, err, whatStore)
 		return
 	}
-	s.Metrics.Accepted(len(events)-duplicates, duplicates)
-	if wait := preferredWait(r.Header); wait > 0 && s.answerOutcomes(w, r, waiting{namespace, events, grant.Sender, wait}) {
+	s.Metrics.Accepted(len(taken.events)-duplicates, duplicates)
+	if taken.wait > 0 && s.answerOutcomes(w, r, taken) {
 		return
 	}
-	s.answer(w, http.StatusAccepted, Accepted{Accepted: len(events), Duplicates: duplicates})
+	s.answer(w, http.StatusAccepted, Accepted{Accepted: len(taken.events), Duplicates: duplicates})
+}
+
+// received are the events of a request, and for how long its sender waits until
+// they are decided.
+type received struct {
+	namespace string
+	events    []cloudevents.Event
+	sender    *event.Sender
+	wait      time.Duration
 }
 
 // take reads and stores the events of a request.
-func (s *Server) take(ctx context.Context, c Credentials, grant *Grant) (namespace string, events []cloudevents.Event, duplicates int, err error) {
-	if namespace, err = s.namespace(c.Request); err != nil {
-		return "", nil, 0, err
+func (s *Server) take(ctx context.Context, c Credentials, grant *Grant) (taken received, duplicates int, err error) {
+	taken = received{sender: grant.Sender, wait: preferredWait(c.Header)}
+	if taken.namespace, err = s.namespace(c.Request); err != nil {
+		return taken, 0, err
 	}
 	body, err := c.Body()
 	if err != nil {
-		return "", nil, 0, err
+		return taken, 0, err
 	}
-	if events, err = Decode(ctx, c.Header, body); err != nil {
-		return "", nil, 0, err
+	if taken.events, err = Decode(ctx, c.Header, body); err != nil {
+		return taken, 0, err
 	}
-	if refused := s.limits.take(grant.Key, len(events)-1); refused != nil {
-		return "", nil, 0, refused
+	if refused := s.limits.take(grant.Key, len(taken.events)-1); refused != nil {
+		return taken, 0, refused
 	}
-	duplicates, err = s.store(ctx, namespace, events, grant.Sender)
-	return namespace, events, duplicates, err
+	duplicates, err = s.store(ctx, taken)
+	return taken, duplicates, err
 }
 
 func readAll(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
@@ -98,18 +108,19 @@ func TooLarge(most int64) *RefusedError {
 	return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, "the body is over the limit of %d bytes (--max-event-bytes)", most)
 }
 
-func validNamespace(namespace string) bool { return len(validation.IsDNS1123Label(namespace)) == 0 }
+// ValidNamespace reports whether the text is the name of a namespace.
+func ValidNamespace(namespace string) bool { return len(validation.IsDNS1123Label(namespace)) == 0 }
 
 // store returns once all events are durable.
-func (s *Server) store(ctx context.Context, namespace string, events []cloudevents.Event, sender *event.Sender) (duplicates int, err error) {
+func (s *Server) store(ctx context.Context, r received) (duplicates int, err error) {
 	var repeated atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for i := range events {
+	for i := range r.events {
 		group.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 			defer cancel()
-			duplicate, err := s.Store.PublishFrom(ctx, namespace, events[i], sender)
+			duplicate, err := s.Store.PublishFrom(ctx, r.namespace, r.events[i], r.sender)
 			if duplicate {
 				repeated.Add(1)
 			}

@@ -34,10 +34,14 @@ func unauthorized(format string, args ...any) *RefusedError {
 	return refuse(http.StatusUnauthorized, reasonUnauthorized, format, args...)
 }
 
-func unavailable(format string, args ...any) *RefusedError {
-	r := refuse(http.StatusServiceUnavailable, reasonUnavailable, format, args...)
-	r.After = retryAfter
-	return r
+// Unavailable refuses because of a fault that may pass.
+func Unavailable(err error) *RefusedError {
+	return &RefusedError{Code: http.StatusServiceUnavailable, Reason: reasonUnavailable, After: retryAfter, Err: err}
+}
+
+// NoNamespace refuses a namespace that is none, or not served.
+func NoNamespace(namespace string) *RefusedError {
+	return refuse(http.StatusNotFound, reasonNamespace, "%q is not a namespace that this server serves", namespace)
 }
 
 // Problem is the body of every refusal.
@@ -84,7 +88,7 @@ func (s *Server) refuseErr(w http.ResponseWriter, err error, what string) {
 	refused, ok := errors.AsType[*RefusedError](err)
 	if !ok {
 		s.Log.Error().Err(err).Msg(what)
-		refused = unavailable("%s now; send it again later", what)
+		refused = Unavailable(fmt.Errorf("%s now; send it again later", what))
 	}
 	s.refuse(w, refused)
 }

@@ -207,8 +207,8 @@ func (g *Grant) undo(ctx context.Context) {
 // namespace is the one that a request addresses, "" for all.
 func (s *Server) namespace(r *http.Request) (string, error) {
 	namespace := r.PathValue("namespace")
-	if namespace != "" && !Served(s.Serves, namespace) {
-		return "", refuse(http.StatusNotFound, reasonNamespace, "%q is not a namespace that this server serves", namespace)
+	if namespace != "" && (!ValidNamespace(namespace) || !s.Serves(namespace)) {
+		return "", NoNamespace(namespace)
 	}
 	return namespace, nil
 }

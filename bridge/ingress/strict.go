@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -39,6 +40,9 @@ func checkValue(name, value string) error {
 	if value == "" {
 		return bad(name, "is empty; give a non-empty value, or leave the attribute out")
 	}
+	if strings.TrimSpace(value) != value {
+		return badSpace(name)
+	}
 	switch name {
 	case "time":
 		if !timestamp.MatchString(value) {
@@ -58,6 +62,8 @@ func checkValue(name, value string) error {
 	}
 	return nil
 }
+
+func badSpace(name string) *BadEventError { return bad(name, "begins or ends with white space") }
 
 func badTime(value string) error {
 	return bad("time", "%q is not a time such as %s", value, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Format(time.RFC3339))
@@ -125,8 +131,8 @@ func escapedUnit(text []byte, at int) (rune, bool) {
 	}
 	var unit rune
 	for _, c := range text[at+1 : at+unitLen] {
-		digit := strings.IndexByte("0123456789abcdef", c|0x20)
-		if digit < 0 {
+		digit, err := strconv.ParseUint(string(rune(c)), 16, 4)
+		if err != nil {
 			return 0, false
 		}
 		unit = unit<<4 | rune(digit)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,14 +39,7 @@ type watched[T any] struct {
 func (w *watched[T]) get() (T, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	stamp := ""
-	for _, path := range w.paths {
-		if info, err := os.Stat(path); err == nil {
-			stamp += fmt.Sprintf("%d/%d/", info.ModTime().UnixNano(), info.Size())
-		} else {
-			stamp += "?/"
-		}
-	}
+	stamp := w.look()
 	if stamp == w.stamp {
 		return w.value, nil
 	}
@@ -62,6 +56,18 @@ func (w *watched[T]) get() (T, error) {
 	}
 	w.stamp, w.value = stamp, value
 	return value, nil
+}
+
+// look tells one state of the files from another.
+func (w *watched[T]) look() string {
+	var stamp strings.Builder
+	for _, path := range w.paths {
+		if info, err := os.Stat(path); err == nil { //nolint:gosec // the path is the operator's own option
+			_, _ = fmt.Fprint(&stamp, info.ModTime().UnixNano(), info.Size()) // never fails
+		}
+		_ = stamp.WriteByte('/') // never fails
+	}
+	return stamp.String()
 }
 
 // serverTLS returns the configuration of a listener whose certificate is read again
@@ -103,7 +109,7 @@ func NewClientCert(caFile string, c clock.PassiveClock, log zerolog.Logger) (*Cl
 	a := &ClientCert{clock: c, pool: &watched[*x509.CertPool]{
 		paths: []string{caFile}, log: log,
 		make: func() (*x509.CertPool, error) {
-			text, err := os.ReadFile(caFile) //nolint:gosec // the path is the operator's own option
+			text, err := os.ReadFile(caFile)
 			if err != nil {
 				return nil, fmt.Errorf("read the authorities of senders (--ingress-tls-client-ca): %w", err)
 			}

@@ -130,7 +130,11 @@ func (t *TokenReview) review(ctx context.Context, token string) (reviewed, error
 		}
 		sender.Extra[name] = values
 	}
-	if text, err := json.Marshal(sender); err != nil || len(text) > maxSender {
+	text, err := json.Marshal(sender)
+	if err != nil {
+		return reviewed{}, fmt.Errorf("encode who %s is: %w", sender.User, err)
+	}
+	if len(text) > maxSender {
 		return reviewed{refused: refuse(http.StatusForbidden, reasonForbidden, "the groups of %s are more than %d bytes, which no event can carry", sender.User, maxSender)}, nil
 	}
 	return reviewed{grant: &Grant{Sender: sender, Key: "user:" + sender.User}}, nil

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
-
 	"github.com/salvor-io/salvor/api/event"
 )
 
@@ -26,7 +24,7 @@ const (
 // preferredWait is how long a sender is willing to wait (RFC 7240); 0 is not at all.
 // What cannot be read is no preference.
 func preferredWait(h http.Header) time.Duration {
-	for _, preference := range strings.Split(strings.Join(h.Values("Prefer"), ","), ",") {
+	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
 		preference, _, _ = strings.Cut(preference, ";")
 		name, value, _ := strings.Cut(preference, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
@@ -70,18 +68,10 @@ func (s *Server) poll(ctx context.Context, wait time.Duration, look func(context
 	}
 }
 
-// waiting is a request whose sender waits until its events are decided.
-type waiting struct {
-	namespace string
-	events    []cloudevents.Event
-	sender    *event.Sender
-	wait      time.Duration
-}
-
 // answerOutcomes waits until all events are decided and answers with what became of
 // them. It returns false, and answers nothing, if they are not in time, or if it
 // cannot be known: the events are stored all the same.
-func (s *Server) answerOutcomes(w http.ResponseWriter, r *http.Request, q waiting) bool {
+func (s *Server) answerOutcomes(w http.ResponseWriter, r *http.Request, q received) bool {
 	if s.Outcomes == nil || len(q.events) > mostWaited {
 		return false
 	}
@@ -177,7 +167,7 @@ func (s *Server) answerOutcome(w http.ResponseWriter, r *http.Request, a asked) 
 
 // matches is If-None-Match: a list of tags, perhaps weak ones, or any.
 func matches(known, tag string) bool {
-	for _, one := range strings.Split(known, ",") {
+	for one := range strings.SplitSeq(known, ",") {
 		one = strings.TrimPrefix(strings.TrimSpace(one), "W/")
 		if one == tag || one == "*" {
 			return true

@@ -30,7 +30,7 @@ type entry struct {
 }
 
 // entries are a heap by the time to look at them.
-type entries []*entry
+type entries []*entry //nolint:recvcheck // as heap.Interface has it
 
 func (h entries) Len() int           { return len(h) }
 func (h entries) Less(i, j int) bool { return h[i].at.Before(h[j].at) }

@@ -9,6 +9,8 @@ import (
 type Metrics struct {
 	actionSets *prometheus.CounterVec
 	events     *prometheus.CounterVec
+	rejections *prometheus.CounterVec
+	gates      prometheus.Counter
 }
 
 // Results of an event, as the metric has them.
@@ -29,8 +31,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"result"}),
 		events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "salvor_bridge_trigger_events_total",
-			Help: "Events looked at, by result: matched, unmatched, own (Salvor's own, never matched), broken (unreadable).",
+			Help: "Events looked at, by result: matched, unmatched, own (Salvor's own, that matched nothing), broken (unreadable).",
 		}, []string{"result"}),
+		rejections: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "salvor_bridge_trigger_rejections_total",
+			Help: "Events that matched a trigger and started nothing, by result: rejected (concurrency, rate limit, loop), forbidden, refused.",
+		}, []string{"result"}),
+		gates: f.NewCounter(prometheus.CounterOpts{
+			Name: "salvor_bridge_trigger_gate_writes_total",
+			Help: "Writes of the records of events that wait or are counted together. Many events may share one.",
+		}),
 	}
 }
 
@@ -43,5 +53,17 @@ func (m *Metrics) event(result string) {
 func (m *Metrics) actionSet(result string) {
 	if m != nil {
 		m.actionSets.WithLabelValues(result).Inc()
+	}
+}
+
+func (m *Metrics) rejected(r rejection) {
+	if m != nil {
+		m.rejections.WithLabelValues(string(r.result)).Inc()
+	}
+}
+
+func (m *Metrics) gateWritten() {
+	if m != nil {
+		m.gates.Inc()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -19,10 +20,11 @@ import (
 
 // Watcher keeps the ActionTriggers of some namespaces, or of all.
 type Watcher struct {
-	log       zerolog.Logger
-	informers []cache.SharedIndexInformer
-	mu        sync.Mutex
-	lastErr   error
+	log        zerolog.Logger
+	namespaces []string
+	informers  []cache.SharedIndexInformer
+	mu         sync.Mutex
+	lastErr    error
 }
 
 // NewWatcher returns a watcher of the namespaces; none means all.
@@ -30,7 +32,7 @@ func NewWatcher(c *kube.Clients, log zerolog.Logger, namespaces []string) (*Watc
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
-	w := &Watcher{log: log}
+	w := &Watcher{log: log, namespaces: namespaces}
 	for _, namespace := range namespaces {
 		client := c.ActionTriggers(namespace)
 		source := &cache.ListWatch{
@@ -76,26 +78,35 @@ func (w *Watcher) Ready() error {
 	return nil
 }
 
-// run watches until ctx ends, calling noticed for each trigger that is new or
-// changed.
-func (w *Watcher) run(ctx context.Context, noticed func(*salvor.ActionTrigger)) {
-	handle := func(obj any) {
-		if t, ok := obj.(*salvor.ActionTrigger); ok {
-			noticed(t)
-		}
-	}
+// run watches until ctx ends, calling noticed as Notify does.
+func (w *Watcher) run(ctx context.Context, noticed func(t *salvor.ActionTrigger, gone bool)) {
 	var running sync.WaitGroup
 	defer running.Wait()
+	if err := w.Notify(noticed); err != nil {
+		w.failed(err)
+	}
 	for _, informer := range w.informers {
-		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    handle,
-			UpdateFunc: func(_, obj any) { handle(obj) },
-		}); err != nil {
-			w.failed(err)
-			continue
-		}
 		running.Go(func() { informer.RunWithContext(ctx) })
 	}
+}
+
+// watches reports whether the namespace is one of the watched.
+func (w *Watcher) watches(namespace string) bool {
+	return w.namespaces[0] == metav1.NamespaceAll || slices.Contains(w.namespaces, namespace)
+}
+
+// lookup returns a trigger as it was last seen; callers do not change it.
+func (w *Watcher) lookup(namespace, name string) (*salvor.ActionTrigger, bool) {
+	for _, informer := range w.informers {
+		found, exists, err := informer.GetStore().GetByKey(namespace + "/" + name)
+		if err != nil || !exists {
+			continue
+		}
+		if t, ok := found.(*salvor.ActionTrigger); ok {
+			return t, true
+		}
+	}
+	return nil, false
 }
 
 func (w *Watcher) waitForSync(ctx context.Context) bool {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // schedules name zones, and an image may have none
 
 	"github.com/go-logr/logr"
 	"github.com/rs/zerolog"

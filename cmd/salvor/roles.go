@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 
@@ -18,7 +19,8 @@ func roles() []serve.Constructor {
 	return []serve.Constructor{bridgeRole(&d), dispatcherRole(&d), runnerRole()}
 }
 
-// bridgeRole shares --run-retention with the dispatcher, whose flag it is.
+// bridgeRole shares --run-retention and --library-namespace with the dispatcher, whose
+// flags they are.
 func bridgeRole(d *dispatcher.Options) serve.Constructor {
 	o := bridge.DefaultOptions()
 	sinkFromEnvironment(&o)
@@ -28,8 +30,9 @@ func bridgeRole(d *dispatcher.Options) serve.Constructor {
 			o.RunRetention = d.RunRetention
 			return o.Validate()
 		},
+		Configure: func(s serve.Settings) { o.Library = cmp.Or(d.Library, s.Namespace) },
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
-			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics}, o)
+			return bridge.New(bridge.Deps{JS: d.JS, Clients: d.Clients, Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans}, o)
 		},
 	}
 }
@@ -52,7 +55,7 @@ func dispatcherRole(o *dispatcher.Options) serve.Constructor {
 		},
 		New: func(_ context.Context, d serve.Deps) (serve.Role, error) {
 			return dispatcher.New(dispatcher.Deps{
-				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics,
+				JS: d.JS, Clients: d.Clients, DeadLetters: stream.NewDeadLetters(d.JS), Clock: d.Clock, Log: d.Log, Metrics: d.Metrics, Spans: d.Spans,
 			}, *o)
 		},
 	}

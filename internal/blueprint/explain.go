@@ -32,6 +32,11 @@ func explain(err error, d *data, secrets bool) error {
 	if d == nil {
 		d = &data{}
 	}
+	return explainOver(err, d, d, secrets)
+}
+
+// explainOver is explain for a template that was rendered over root, in place of d.
+func explainOver(err error, d *data, root any, secrets bool) error {
 	if limit, ok := errors.AsType[*limitError](err); ok {
 		return limit
 	}
@@ -47,7 +52,7 @@ func explain(err error, d *data, secrets bool) error {
 	switch {
 	case missingKey.MatchString(message):
 		key := missingKey.FindStringSubmatch(message)[1]
-		return fmt.Errorf("%s: %q not found%s", place, key, instead(node, key, d))
+		return fmt.Errorf("%s: %q not found%s", place, key, instead(node, key, root))
 	case nilPointer.MatchString(message):
 		return fmt.Errorf("%s: %s: %s", place, node, unset(node, d, nilPointer.FindStringSubmatch(message)[1]))
 	case noField.MatchString(message):
@@ -71,7 +76,7 @@ func source(node string) string {
 }
 
 // instead tells which keys there are where one was looked for.
-func instead(node, key string, d *data) string {
+func instead(node, key string, d any) string {
 	if !plainChain.MatchString(node) {
 		return " at " + node
 	}

@@ -37,8 +37,8 @@ func (s *Texts) Parse(text string) (found [][]string, hint string, err error) {
 	return paths(t), "", nil
 }
 
-// Render renders a template over data. The error says in words what is missing.
-func (s *Texts) Render(text string, data map[string]any) (string, error) {
+// Render renders a template over values. The error says in words what is missing.
+func (s *Texts) Render(text string, values map[string]any) (string, error) {
 	if !isTemplate(text) {
 		return text, nil
 	}
@@ -48,9 +48,9 @@ func (s *Texts) Render(text string, data map[string]any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("template does not parse: %w", err)
 	}
-	out, err := s.engine.execute(t, data)
+	out, err := s.engine.execute(t, values)
 	if err != nil {
-		return "", explain(err, nil, false)
+		return "", explainOver(err, &data{}, values, false)
 	}
 	return out, nil
 }

@@ -45,7 +45,8 @@ func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
 		if err != nil {
 			return nil, fmt.Errorf("event %q: extension %s: %w", e.ID(), name, err)
 		}
-		set(name, text)
+		// An extension may be empty, which is not the same as none.
+		msg.Header[headerPrefix+name] = []string{escape(text)}
 	}
 	if strings.ContainsFunc(e.DataContentType(), unicode.IsControl) {
 		return nil, fmt.Errorf("event %q: datacontenttype has a control character", e.ID()) // it is not encoded

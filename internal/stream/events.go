@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,4 +84,25 @@ func SenderOf(h nats.Header) (*event.Sender, error) {
 		return nil, fmt.Errorf("%w: header %s: %w", ErrMalformed, event.HeaderSender, err)
 	}
 	return &sender, nil
+}
+
+// At returns the event with a sequence. If it
+// is there no more, ErrNotFound is returned.
+func (s *Events) At(ctx context.Context, sequence uint64) (*cloudevents.Event, error) {
+	on, err := s.js.Stream(ctx, event.StreamEvents)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", event.StreamEvents, err)
+	}
+	msg, err := on.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, fmt.Errorf("event %d of %s: %w", sequence, event.StreamEvents, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read event %d of %s: %w", sequence, event.StreamEvents, err)
+	}
+	e, err := Decode(msg.Header, msg.Data)
+	if err != nil {
+		return nil, fmt.Errorf("event %d of %s: %w: %w", sequence, event.StreamEvents, ErrMalformed, err)
+	}
+	return &e, nil
 }

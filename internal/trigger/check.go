@@ -2,8 +2,10 @@ package trigger
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/nearest"
+	"github.com/salvor-io/salvor/internal/policy"
 )
 
 const (
@@ -26,6 +29,9 @@ const (
 	maxPer    = 31 * 24 * time.Hour
 	maxStarts = 1000
 )
+
+// durationText is what the CRD accepts.
+var durationText = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`)
 
 func compile(t *salvor.ActionTrigger) (*Compiled, []Problem) {
 	c := &compiler{trigger: t}
@@ -84,7 +90,9 @@ func (c *compiler) duration(field string, d salvor.Duration, most time.Duration)
 	}
 	value, err := time.ParseDuration(string(d))
 	switch {
-	case err != nil:
+	case strings.HasPrefix(string(d), "-") && err == nil:
+		c.add(field, "use a length of time, such as 30s", "%s is before now", d)
+	case err != nil || !durationText.MatchString(string(d)):
 		hint := "write it as 90s, 15m or 36h"
 		if n, ok := strings.CutSuffix(string(d), "d"); ok {
 			if days, err := strconv.Atoi(n); err == nil {
@@ -92,8 +100,6 @@ func (c *compiler) duration(field string, d salvor.Duration, most time.Duration)
 			}
 		}
 		c.add(field, hint, "%q is no length of time", string(d))
-	case value < 0:
-		c.add(field, "use a length of time, such as 30s", "%s is before now", d)
 	case most > 0 && value > most:
 		c.add(field, "use less", "%s is more than %s", d, most)
 	default:
@@ -128,6 +134,7 @@ func (c *compiler) template(s *salvor.ActionTriggerSpec, out *Compiled) {
 		c.name(field, name)
 		c.text(field, s.Template.Metadata.Annotations[name])
 	}
+	c.policy(&s.Template)
 	if len(s.Template.Spec.Actions) == 0 {
 		c.add(base+"spec.actions", "name at least one action", "it is empty")
 	}
@@ -146,6 +153,25 @@ func (c *compiler) template(s *salvor.ActionTriggerSpec, out *Compiled) {
 		c.plain(field, rest)
 	}
 	c.artifacts(s, out)
+}
+
+// policy checks the annotations that a run would refuse.
+func (c *compiler) policy(t *salvor.ActionSetTemplate) {
+	in := policy.Input{ActionSet: map[string]string{}, Asked: []string{}}
+	for name, value := range t.Metadata.Annotations {
+		if !blueprint.IsTemplate(value) {
+			in.ActionSet[name] = value
+		}
+	}
+	for i := range t.Spec.Actions {
+		in.Asked = append(in.Asked, t.Spec.Actions[i].Name)
+	}
+	_, errs := policy.For(in)
+	for _, err := range errs {
+		if wrong, ok := errors.AsType[*policy.Error](err); ok {
+			c.add("spec.template.metadata.annotations["+wrong.Annotation+"]", "", "%q: %s", wrong.Value, wrong.Message)
+		}
+	}
 }
 
 // text checks a template over .Event.
@@ -190,6 +216,7 @@ func reserved() []string {
 		salvor.LabelTrigger, salvor.LabelTriggerKey, salvor.LabelPrunes, salvor.LabelRetry,
 		salvor.AnnotationEventID, salvor.AnnotationEventSource, salvor.AnnotationEventType, salvor.AnnotationTriggerUID,
 		salvor.AnnotationEvents, salvor.AnnotationChain, salvor.AnnotationTraceparent, salvor.AnnotationCancel,
+		salvor.AnnotationPrunes, salvor.AnnotationPruneAttempt,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	kjson "sigs.k8s.io/json"
 
+	"github.com/salvor-io/salvor/api/event"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/internal/nearest"
 )
@@ -45,8 +46,13 @@ func (c *compiler) filters(source *salvor.EventSource) []filter {
 		}
 	}
 	if len(c.problems) == before {
-		if why := contradiction(out); why != "" {
+		f := newFacts()
+		switch why := f.add(out); {
+		case why != "":
 			c.add(field, "filters of the list must all match; put alternatives into any", "no event can match: %s", why)
+		case f.exact[event.ExtTrigger] != "" && f.exact[event.ExtTrigger] == c.trigger.Name:
+			c.add(field, "wait for the runs of another trigger",
+				"the trigger waits for runs that it has started itself, which would be a loop and is stopped")
 		}
 	}
 	return out

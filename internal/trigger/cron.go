@@ -62,7 +62,7 @@ func (c *compiler) cron(field, text string) *cron.SpecSchedule {
 	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(text)
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if err != nil || !ok {
-		hint := "the five fields are minute, hour, day of month, month, day of week; for example 0 2 * * *"
+		hint := "the five fields are minute, hour, day of the month, month and day of the week, for example 0 2 * * *"
 		if fields := strings.Fields(text); len(fields) == 5 && sunday7.MatchString(fields[4]) {
 			hint = "Sunday is 0"
 		}

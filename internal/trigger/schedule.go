@@ -46,7 +46,7 @@ func (s *Schedule) Next(after time.Time) time.Time {
 	}
 }
 
-// Last is the newest tick after after and not after until, and how many there are;
+// Last is the newest tick later than after and not later than until, and how many there are;
 // the zero time and 0 if there is none. It stops counting at some thousands.
 func (s *Schedule) Last(after, until time.Time) (tick time.Time, n int) {
 	for next := s.Next(after); !next.IsZero() && !next.After(until); next = s.Next(next) {

@@ -34,45 +34,83 @@ func TestScheduleAroundChangesOfTheClock(t *testing.T) {
 		name, cron, zone, after string
 		ticks                   []string
 	}{
-		{"a gap: the first instant after it", "30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00+01:00",
-			[]string{"2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"}},
-		{"twice: the first time", "30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00+02:00",
-			[]string{"2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"}},
-		{"twice, asked between the two", "30 2 * * *", "Europe/Berlin", "2026-10-25T02:45:00+02:00",
-			[]string{"2026-10-26T02:30:00+01:00"}},
-		{"twice, asked in the second", "45 2 * * *", "Europe/Berlin", "2026-10-25T02:30:00+01:00",
-			[]string{"2026-10-26T02:45:00+01:00"}},
-		{"several minutes in a gap are one tick", "*/20 2,3 * * *", "Europe/Berlin", "2026-03-29T00:00:00+01:00",
-			[]string{"2026-03-29T03:00:00+02:00", "2026-03-29T03:20:00+02:00", "2026-03-29T03:40:00+02:00"}},
-		{"every hour is every hour that passes, gap", "30 * * * *", "Europe/Berlin", "2026-03-29T01:00:00+01:00",
-			[]string{"2026-03-29T01:30:00+01:00", "2026-03-29T03:30:00+02:00", "2026-03-29T04:30:00+02:00"}},
-		{"every hour is every hour that passes, twice", "30 * * * *", "Europe/Berlin", "2026-10-25T02:00:00+02:00",
-			[]string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T03:30:00+01:00"}},
-		{"0-23 is every hour", "30 0-23 * * *", "Europe/Berlin", "2026-10-25T02:00:00+02:00",
-			[]string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"}},
-		{"a step of hours", "0 */2 * * *", "Europe/Berlin", "2026-10-25T01:00:00+02:00",
-			[]string{"2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T04:00:00+01:00"}},
-		{"a step that is one hour is a fixed time", "30 2/24 * * *", "Europe/Berlin", "2026-10-24T12:00:00+02:00",
-			[]string{"2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"}},
-		{"half an hour, gap", "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00:00+10:30",
-			[]string{"2026-10-04T02:30:00+11:00", "2026-10-05T02:15:00+11:00"}},
-		{"half an hour, twice", "45 1 * * *", "Australia/Lord_Howe", "2026-04-04T12:00:00+11:00",
-			[]string{"2026-04-05T01:45:00+11:00", "2026-04-06T01:45:00+10:30"}},
-		{"half an hour, every hour", "45 * * * *", "Australia/Lord_Howe", "2026-04-05T00:50:00+11:00",
-			[]string{"2026-04-05T01:45:00+11:00", "2026-04-05T01:45:00+10:30", "2026-04-05T02:45:00+10:30"}},
-		{"a day that was skipped", "0 12 * * *", "Pacific/Apia", "2011-12-29T11:00:00-10:00",
-			[]string{"2011-12-29T12:00:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T12:00:00+14:00"}},
-		{"a date that was skipped", "0 12 30 12 *", "Pacific/Apia", "2011-01-01T00:00:00-10:00",
-			[]string{"2011-12-31T00:00:00+14:00", "2012-12-30T12:00:00+14:00"}},
-		{"midnight in a gap", "@daily", "America/Sao_Paulo", "2018-11-03T12:00:00-03:00",
-			[]string{"2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"}},
-		{"midnight twice", "@daily", "Atlantic/Azores", "2026-10-24T12:00:00Z",
-			[]string{"2026-10-25T00:00:00Z", "2026-10-26T00:00:00-01:00"}},
-		{"two hours at once", "30 1,2 * * *", "Antarctica/Troll", "2026-03-28T12:00:00Z",
-			[]string{"2026-03-29T03:00:00+02:00", "2026-03-30T01:30:00+02:00"}},
+		{
+			"a gap: the first instant after it", "30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00+01:00",
+			[]string{"2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"},
+		},
+		{
+			"twice: the first time", "30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00+02:00",
+			[]string{"2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"},
+		},
+		{
+			"twice, asked between the two", "30 2 * * *", "Europe/Berlin", "2026-10-25T02:45:00+02:00",
+			[]string{"2026-10-26T02:30:00+01:00"},
+		},
+		{
+			"twice, asked in the second", "45 2 * * *", "Europe/Berlin", "2026-10-25T02:30:00+01:00",
+			[]string{"2026-10-26T02:45:00+01:00"},
+		},
+		{
+			"several minutes in a gap are one tick", "*/20 2,3 * * *", "Europe/Berlin", "2026-03-29T00:00:00+01:00",
+			[]string{"2026-03-29T03:00:00+02:00", "2026-03-29T03:20:00+02:00", "2026-03-29T03:40:00+02:00"},
+		},
+		{
+			"every hour is every hour that passes, gap", "30 * * * *", "Europe/Berlin", "2026-03-29T01:00:00+01:00",
+			[]string{"2026-03-29T01:30:00+01:00", "2026-03-29T03:30:00+02:00", "2026-03-29T04:30:00+02:00"},
+		},
+		{
+			"every hour is every hour that passes, twice", "30 * * * *", "Europe/Berlin", "2026-10-25T02:00:00+02:00",
+			[]string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T03:30:00+01:00"},
+		},
+		{
+			"0-23 is every hour", "30 0-23 * * *", "Europe/Berlin", "2026-10-25T02:00:00+02:00",
+			[]string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00"},
+		},
+		{
+			"a step of hours", "0 */2 * * *", "Europe/Berlin", "2026-10-25T01:00:00+02:00",
+			[]string{"2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T04:00:00+01:00"},
+		},
+		{
+			"a step that is one hour is a fixed time", "30 2/24 * * *", "Europe/Berlin", "2026-10-24T12:00:00+02:00",
+			[]string{"2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"},
+		},
+		{
+			"half an hour, gap", "15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00:00+10:30",
+			[]string{"2026-10-04T02:30:00+11:00", "2026-10-05T02:15:00+11:00"},
+		},
+		{
+			"half an hour, twice", "45 1 * * *", "Australia/Lord_Howe", "2026-04-04T12:00:00+11:00",
+			[]string{"2026-04-05T01:45:00+11:00", "2026-04-06T01:45:00+10:30"},
+		},
+		{
+			"half an hour, every hour", "45 * * * *", "Australia/Lord_Howe", "2026-04-05T00:50:00+11:00",
+			[]string{"2026-04-05T01:45:00+11:00", "2026-04-05T01:45:00+10:30", "2026-04-05T02:45:00+10:30"},
+		},
+		{
+			"a day that was skipped", "0 12 * * *", "Pacific/Apia", "2011-12-29T11:00:00-10:00",
+			[]string{"2011-12-29T12:00:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T12:00:00+14:00"},
+		},
+		{
+			"a date that was skipped", "0 12 30 12 *", "Pacific/Apia", "2011-01-01T00:00:00-10:00",
+			[]string{"2011-12-31T00:00:00+14:00", "2012-12-30T12:00:00+14:00"},
+		},
+		{
+			"midnight in a gap", "@daily", "America/Sao_Paulo", "2018-11-03T12:00:00-03:00",
+			[]string{"2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"},
+		},
+		{
+			"midnight twice", "@daily", "Atlantic/Azores", "2026-10-24T12:00:00Z",
+			[]string{"2026-10-25T00:00:00Z", "2026-10-26T00:00:00-01:00"},
+		},
+		{
+			"two hours at once", "30 1,2 * * *", "Antarctica/Troll", "2026-03-28T12:00:00Z",
+			[]string{"2026-03-29T03:00:00+02:00", "2026-03-30T01:30:00+02:00"},
+		},
 		{"a leap day over a century", "0 0 29 2 *", "", "2096-03-01T00:00:00Z", []string{"2104-02-29T00:00:00Z"}},
-		{"the day of the month or of the week", "0 0 13 * 5", "UTC", "2026-11-10T00:00:00Z",
-			[]string{"2026-11-13T00:00:00Z", "2026-11-20T00:00:00Z", "2026-11-27T00:00:00Z", "2026-12-04T00:00:00Z", "2026-12-11T00:00:00Z", "2026-12-13T00:00:00Z"}},
+		{
+			"the day of the month or of the week", "0 0 13 * 5", "UTC", "2026-11-10T00:00:00Z",
+			[]string{"2026-11-13T00:00:00Z", "2026-11-20T00:00:00Z", "2026-11-27T00:00:00Z", "2026-12-04T00:00:00Z", "2026-12-11T00:00:00Z", "2026-12-13T00:00:00Z"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -255,7 +293,8 @@ func TestOffset(t *testing.T) {
 		require.NoError(t, err)
 		return c.Schedule().Offset()
 	}
-	assert.Equal(t, offset("shop", "nightly"), offset("shop", "nightly"))
+	first := offset("shop", "nightly")
+	assert.Equal(t, first, offset("shop", "nightly"))
 	buckets := make([]int, 30)
 	for i := range n {
 		o := offset(fmt.Sprintf("team-%d", i), "nightly")

@@ -38,6 +38,8 @@ type Call struct {
 	ActionSet, Action, Phase string
 	// Labels of the ActionSet that start with kanister.io/ or salvor.io/.
 	Labels map[string]string
+	// Traceparent is the W3C trace context that the work continues. Default: none.
+	Traceparent string
 	// Args are checked against the signature and rendered, but for those that
 	// the signature hands over as written.
 	Args map[string]any

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/telemetry"
 	"github.com/salvor-io/salvor/runner/function"
 )
 
@@ -67,8 +68,25 @@ func build(d *draft) (*corev1.Pod, []string, error) {
 	if d.spec.Modify != nil {
 		d.spec.Modify(pod)
 	}
+	trace(&pod.Spec, d.call.Traceparent)
 	secure(&pod.Spec, d.restricted)
 	return pod, warnings, nil
+}
+
+// trace gives every container the trace context of its phase, unless the blueprint
+// or the ActionSet set one.
+func trace(spec *corev1.PodSpec, traceparent string) {
+	if traceparent == "" {
+		return
+	}
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			c := &containers[i]
+			if !slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == telemetry.Env }) {
+				c.Env = append(c.Env, corev1.EnvVar{Name: telemetry.Env, Value: traceparent})
+			}
+		}
+	}
 }
 
 func podLabels(d *draft) map[string]string {

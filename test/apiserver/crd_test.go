@@ -17,6 +17,7 @@ import (
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/kubetest"
+	"github.com/salvor-io/salvor/internal/trigger"
 )
 
 func TestCRDs(t *testing.T) {
@@ -76,6 +77,141 @@ spec:
 spec:
   when: {event: {filters: [{exact: {Event-Type: x}}]}}
   template: {spec: {actions: [{name: backup, object: {}}]}}`, "attribute names are lower-case letters and digits"},
+		{"an ActionTrigger with all that there is", salvor.ActionTriggers, `
+spec:
+  when:
+    event:
+      filters:
+      - all: [{prefix: {type: com.}}, {not: {suffix: {source: /x}}}, {any: [{cesql: EXISTS subject}, {all: [{exact: {type: a}}]}]}]
+      - cesql: "type = 'a'"
+    schedule: {cron: "0 2 * * *", timeZone: Europe/Berlin, jitter: 1h30m, missed: Skip}
+    kubernetes:
+      annotation: {apiVersion: apps/v1, kind: StatefulSet, key: example.com/backup, selector: {matchLabels: {a: b}}}
+      event: {reasons: [Saved], type: Warning}
+  key: "{{ .Event.subject }}"
+  concurrency: Replace
+  coalesce: 1.5h
+  rateLimit: {starts: 3, per: 1h}
+  keep: {count: 3, within: 36h, hourly: 1, daily: 7, weekly: 4, monthly: 12, yearly: 2, timeZone: Europe/Berlin, failed: 5, action: delete}
+  suspend: true
+  template: {metadata: {labels: {a: b}, annotations: {a: "{{ .Event.id }}"}}, artifactsFrom: Run, spec: {actions: [{name: backup, object: {}}]}}`, ``},
+		{"a trigger that nothing fires", salvor.ActionTriggers, `
+spec:
+  when: {}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when in body should have at least 1 properties`},
+		{"a filter of nothing", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.event.filters[0] in body should have at least 1 properties`},
+		{"a filter of two dialects", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}, prefix: {type: a}}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `filters[0]: Too many: 2: must have at most 1 item`},
+		{"a dialect of nothing", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {}}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.event.filters[0].exact in body should have at least 1 properties`},
+		{"any of nothing", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{any: []}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.event.filters[0].any in body should have at least 1 items`},
+		{"an expression of nothing", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{cesql: ""}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.event.filters[0].cesql in body should be at least 1 chars long`},
+		{"too many filters", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}, {exact: {type: a}}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.event.filters: Too many: 17: must have at most 16 items`},
+		{"a suffix of an attribute that cannot be", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{suffix: {aTtribute: x}}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `attribute names are lower-case letters and digits`},
+		{"no expression of time", salvor.ActionTriggers, `
+spec:
+  when: {schedule: {cron: ""}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.schedule.cron in body should be at least 1 chars long`},
+		{"jitter in days", salvor.ActionTriggers, `
+spec:
+  when: {schedule: {cron: "@daily", jitter: 1d}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.schedule.jitter in body should match`},
+		{"jitter before the time", salvor.ActionTriggers, `
+spec:
+  when: {schedule: {cron: "@daily", jitter: -1h}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.schedule.jitter in body should match`},
+		{"a policy for missed ticks that there is not", salvor.ActionTriggers, `
+spec:
+  when: {schedule: {cron: "@daily", missed: All}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `Unsupported value: "All": supported values: "Once", "Skip"`},
+		{"nothing of Kubernetes", salvor.ActionTriggers, `
+spec:
+  when: {kubernetes: {}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.kubernetes in body should have at least 1 properties`},
+		{"no reasons", salvor.ActionTriggers, `
+spec:
+  when: {kubernetes: {event: {reasons: []}}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.kubernetes.event.reasons in body should have at least 1 items`},
+		{"a type of Kubernetes Events that there is not", salvor.ActionTriggers, `
+spec:
+  when: {kubernetes: {event: {reasons: [a], type: Error}}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `Unsupported value: "Error": supported values: "Normal", "Warning"`},
+		{"an annotation without its name", salvor.ActionTriggers, `
+spec:
+  when: {kubernetes: {annotation: {apiVersion: v1, kind: Pod, key: ""}}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.when.kubernetes.annotation.key in body should be at least 1 chars long`},
+		{"a concurrency that there is not", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  concurrency: forbid
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `Unsupported value: "forbid": supported values: "Allow", "Forbid", "Replace"`},
+		{"a window that is a number", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  coalesce: 30
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.coalesce in body must be of type string`},
+		{"a window without a unit", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  coalesce: "30"
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.coalesce in body should match`},
+		{"a rate of nothing", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  rateLimit: {starts: 0, per: 1h}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.rateLimit.starts in body should be greater than or equal to 1`},
+		{"a rate without a time", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  rateLimit: {starts: 1}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.rateLimit.per: Required value`},
+		{"a retention of nothing", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  keep: {}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.keep in body should have at least 1 properties`},
+		{"none kept", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  keep: {count: 0}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.keep.count in body should be greater than or equal to 1`},
+		{"kept for some days", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  keep: {within: 7d}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.keep.within in body should match`},
+		{"a key that is too long", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  key: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+  template: {spec: {actions: [{name: backup, object: {}}]}}`, `spec.key: Too long`},
+		{"artifacts from nowhere", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  template: {artifactsFrom: Event, spec: {actions: [{name: backup, object: {}}]}}`, `Unsupported value: "Event": supported values: "Spec", "Run"`},
+		{"a template without actions", salvor.ActionTriggers, `
+spec:
+  when: {event: {filters: [{exact: {type: a}}]}}
+  template: {spec: {actions: []}}`, `spec.template.spec.actions in body should have at least 1 items`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +226,7 @@ spec:
 			require.ErrorContains(t, err, c.refused)
 		})
 	}
+	t.Run("nested filters are kept", func(t *testing.T) { t.Parallel(); nestedFiltersAreKept(t, clients) })
 	t.Run("null arguments are kept", func(t *testing.T) { t.Parallel(); nullsAreKept(t, clients) })
 	t.Run("a status of any size of words", func(t *testing.T) { t.Parallel(); statusIsSeparate(t, clients.Dynamic) })
 }
@@ -143,4 +280,22 @@ status: {state: complete}`)
 	unfinished, err := actionSets.List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=separate,status.state!=complete,status.state!=failed"})
 	require.NoError(t, err)
 	assert.Empty(t, unfinished.Items)
+}
+
+// nestedFiltersAreKept: the schema cannot say what a filter in a filter is, so what
+// is written there must reach who can, also what is wrong with it.
+func nestedFiltersAreKept(t *testing.T, clients *kube.Clients) {
+	t.Helper()
+	var at salvor.ActionTrigger
+	require.NoError(t, yaml.Unmarshal([]byte(`
+metadata: {generateName: nested-}
+spec:
+  when: {event: {filters: [{any: [{not: {exact: {type: a}}}, {exat: {type: b}}]}]}}
+  template: {spec: {actions: [{name: backup, object: {}}]}}`), &at))
+	require.Len(t, trigger.Check(&at), 1)
+	created, err := clients.ActionTriggers("default").Create(t.Context(), &at, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	require.NoError(t, err)
+	problems := trigger.Check(created)
+	require.Len(t, problems, 1)
+	assert.Equal(t, `spec.when.event.filters[0].any[1]: there is no filter "exat"; did you mean exact?`, problems[0].Error())
 }

@@ -45,6 +45,9 @@ one a little longer to go on.`,
 			if own := a.Getenv("POD_NAMESPACE"); own != "" && !cmd.Flags().Changed("namespace") {
 				o.Namespace = own
 			}
+			if !cmd.Flags().Changed("otlp-endpoint") {
+				o.OTLPEndpoint = otlpEndpoint(a)
+			}
 			if o.Broker.Name == "" {
 				o.Broker.Name = hostName(a)
 			}
@@ -70,6 +73,15 @@ one a little longer to go on.`,
 		return nil, fmt.Errorf("serve: %w", err)
 	}
 	return cmd, nil
+}
+
+// otlpEndpoint is what the standard variables of OpenTelemetry say; the exporter
+// itself reads those for headers and certificates.
+func otlpEndpoint(a *app.App) string {
+	if traces := a.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"); traces != "" {
+		return traces
+	}
+	return a.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")
 }
 
 // hostName is the pod's name, which a StatefulSet keeps over restarts.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
+
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // Options of the process. Those of the roles are the roles' own.
@@ -45,6 +47,10 @@ type Options struct {
 	LogFormat string
 	// ProbeListen is where probes and metrics are served. Default :8081.
 	ProbeListen string
+	// OTLPEndpoint is the URL of an OTLP receiver over HTTP that gets the traces of
+	// runs. Default $OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, then
+	// $OTEL_EXPORTER_OTLP_ENDPOINT; empty exports nothing.
+	OTLPEndpoint string
 	// QPS and Burst bound requests to the API server. Default 200 and 400.
 	QPS   float32
 	Burst int
@@ -80,6 +86,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "trace, debug, info, warn or error")
 	fs.StringVar(&o.LogFormat, "log-format", o.LogFormat, "json, or console for people")
 	fs.StringVar(&o.ProbeListen, "probe-listen", o.ProbeListen, "host:port of /healthz, /readyz and /metrics")
+	fs.StringVar(&o.OTLPEndpoint, "otlp-endpoint", o.OTLPEndpoint, "URL of an OTLP receiver over HTTP for the traces of runs, such as http://collector:4318 (default: $OTEL_EXPORTER_OTLP_ENDPOINT, else nowhere)")
 	fs.Float32Var(&o.QPS, "kube-qps", o.QPS, "requests to the API server, per second, lasting")
 	fs.IntVar(&o.Burst, "kube-burst", o.Burst, "requests to the API server at once")
 	fs.DurationVar(&o.Grace, "shutdown-grace", o.Grace, "how long the roles have to end")
@@ -104,6 +111,11 @@ func (o *Options) Validate() error {
 	}
 	if o.LogFormat != "json" && o.LogFormat != "console" {
 		return fmt.Errorf("--log-format: %q is neither json nor console", o.LogFormat)
+	}
+	if o.OTLPEndpoint != "" {
+		if err := telemetry.CheckEndpoint(o.OTLPEndpoint); err != nil {
+			return fmt.Errorf("--otlp-endpoint: %w", err)
+		}
 	}
 	if o.Namespace == "" {
 		return fmt.Errorf("--namespace is empty")

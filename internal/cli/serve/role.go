@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // Role is a running part of Salvor: bridge, dispatcher or runner.
@@ -31,6 +32,8 @@ type Deps struct {
 	Clock   clock.WithTicker
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer
+	// Spans takes the traces of runs; nil takes none.
+	Spans *telemetry.Exporter
 }
 
 // Settings are what the process knows and roles may need among their options.

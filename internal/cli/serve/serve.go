@@ -18,6 +18,7 @@ import (
 
 	"github.com/salvor-io/salvor/internal/broker"
 	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/internal/telemetry"
 )
 
 // Server runs roles.
@@ -141,6 +142,12 @@ func (s *Server) work(ctx context.Context) error {
 	if deps.Clients, err = s.cluster(); err != nil {
 		return err
 	}
+	if deps.Spans, err = telemetry.New(ctx, telemetry.Config{
+		Endpoint: s.options.OTLPEndpoint, Version: s.version, Log: s.log, Metrics: s.metrics.process,
+	}); err != nil {
+		return fmt.Errorf("--otlp-endpoint: %w", err)
+	}
+	defer deps.Spans.Shutdown(ctx)
 	s.setPhase("connecting to NATS")
 	l, err := s.connect(ctx)
 	if err != nil {

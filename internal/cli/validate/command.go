@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
@@ -30,15 +31,17 @@ type options struct {
 func Command(a *app.App) *cobra.Command {
 	o := options{app: a}
 	cmd := &cobra.Command{
-		Use:   "validate blueprint|profile",
-		Short: "Check a Blueprint or a Profile",
-		Long: `Check a Blueprint (functions, arguments, templates) or a Profile (its fields, and
-that its Secret exists and has the fields that the Profile names). Each problem
-is a line; the exit code is 1 when there is one.`,
+		Use:   "validate blueprint|profile|trigger",
+		Short: "Check a Blueprint, a Profile or an ActionTrigger",
+		Long: `Check a Blueprint (functions, arguments, templates), a Profile (its fields, and
+that its Secret exists and has the fields that the Profile names) or an
+ActionTrigger (filters that can never match, times that never come, templates).
+Each problem is a line; the exit code is 1 when there is one.`,
 		Example: `  salvor validate blueprint -f postgres-blueprint.yaml
-  salvor validate profile --name s3 --resource-namespace db`,
+  salvor validate profile --name s3 --resource-namespace db
+  salvor validate trigger -f nightly.yaml`,
 		Args:      cobra.ExactArgs(1),
-		ValidArgs: []string{"blueprint", "profile"},
+		ValidArgs: []string{"blueprint", "profile", "trigger"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), args[0])
 		},
@@ -64,14 +67,16 @@ func (o *options) run(ctx context.Context, kind string) error {
 		return o.blueprint(ctx)
 	case "profile":
 		return o.profile(ctx)
+	case "trigger", "actiontrigger":
+		return o.trigger(ctx)
 	default:
-		return fmt.Errorf("%q cannot be validated; blueprint and profile can", kind)
+		return fmt.Errorf("%q cannot be validated; blueprint, profile and trigger can", kind)
 	}
 }
 
 func (o *options) blueprint(ctx context.Context) error {
 	bp := &kanister.Blueprint{}
-	if err := o.read("Blueprint", bp, func() (err error) {
+	if err := o.read(kanister.GroupVersion.WithKind("Blueprint"), bp, func() (err error) {
 		clients, err := o.app.Kube.Clients()
 		if err != nil {
 			return err
@@ -89,7 +94,8 @@ func (o *options) blueprint(ctx context.Context) error {
 
 // read fills object from the file, strictly: an unknown field is a mistake in
 // what somebody wrote by hand. Without a file it calls get.
-func (o *options) read(kind string, object any, get func() error) error {
+func (o *options) read(want schema.GroupVersionKind, object any, get func() error) error {
+	kind := want.Kind
 	if o.name != "" {
 		err := get()
 		if apierrors.IsNotFound(err) {
@@ -108,8 +114,8 @@ func (o *options) read(kind string, object any, get func() error) error {
 	if err := yaml.Unmarshal(data, &meta); err != nil {
 		return fmt.Errorf("%s is not YAML: %w", o.file, err)
 	}
-	if meta.Kind != kind || meta.APIVersion != kanister.GroupVersion.String() {
-		return fmt.Errorf("%s holds apiVersion %q, kind %q; want %s, %s", o.file, meta.APIVersion, meta.Kind, kanister.GroupVersion, kind)
+	if meta.Kind != kind || meta.APIVersion != want.GroupVersion().String() {
+		return fmt.Errorf("%s holds apiVersion %q, kind %q; want %s, %s", o.file, meta.APIVersion, meta.Kind, want.GroupVersion(), kind)
 	}
 	if err := decode(data, object); err != nil {
 		return fmt.Errorf("%s: %w", o.file, err)

@@ -1,3 +1,3 @@
-// Package validate checks a Blueprint or a Profile before it is used: "salvor
+// Package validate checks a Blueprint, a Profile or an ActionTrigger before it is used: "salvor
 // validate", with the flags of kanctl.
 package validate

@@ -12,7 +12,7 @@ import (
 
 func (o *options) profile(ctx context.Context) error {
 	p := &kanister.Profile{}
-	if err := o.read("Profile", p, func() (err error) {
+	if err := o.read(kanister.GroupVersion.WithKind("Profile"), p, func() (err error) {
 		clients, err := o.app.Kube.Clients()
 		if err != nil {
 			return err

@@ -7,14 +7,8 @@ import (
 	"strings"
 )
 
-// contradiction says why no event can match all of the filters; "" if one may. It
-// finds what a person would: values that exclude each other. It does not look into
-// expressions.
-func contradiction(filters []filter) string {
-	return newFacts().add(filters)
-}
-
-// facts are what an event must be like.
+// facts are what an event must be like. They find what a person would find: values
+// that exclude each other. They do not look into expressions.
 type facts struct {
 	exact    map[string]string
 	prefixes map[string][]string
@@ -37,7 +31,7 @@ func (f *facts) clone() *facts {
 	return out
 }
 
-// add adds filters that must all match.
+// add adds filters that must all match and says why no event can; "" if one may.
 func (f *facts) add(filters []filter) string {
 	var later []filter
 	for _, inner := range flat(filters) {
