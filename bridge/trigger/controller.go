@@ -102,14 +102,25 @@ func (c *Controller) Run(ctx context.Context) error {
 }
 
 // consume handles events side by side: as many as the consumer gives out before it
-// wants acknowledgements.
+// wants acknowledgements. Only the end of a run is taken in the order of the stream:
+// an event that was stored after it must not be refused for what has ended.
 func (c *Controller) consume(ctx context.Context, running *sync.WaitGroup) error {
 	consumer, err := c.Events.Consumer(ctx, c.Consumer, ackWait)
 	if err != nil {
 		return fmt.Errorf("consume events: %w", err)
 	}
 	return stream.RunLoopGivingBack(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
-		running.Go(func() { c.settle(ctx, msg, c.handle(ctx, msg)) })
+		a, err := arrived(msg)
+		if err != nil {
+			c.Metrics.event(resultBroken)
+			c.Log.Warn().Err(err).Str("subject", msg.Subject()).Msg("a message on EVENTS is no event; it is left aside")
+			c.settle(ctx, msg, outcome{})
+			return
+		}
+		if isRunEnd(a.event) {
+			c.keeper.runEnded(a.event)
+		}
+		running.Go(func() { c.settle(ctx, msg, c.handle(ctx, a)) })
 	})
 }
 

@@ -35,19 +35,14 @@ type arrival struct {
 }
 
 // handle looks at one event.
-func (c *Controller) handle(ctx context.Context, msg jetstream.Msg) outcome {
-	a, err := arrived(msg)
-	if err != nil {
-		c.Metrics.event(resultBroken)
-		c.Log.Warn().Err(err).Str("subject", msg.Subject()).Msg("a message on EVENTS is no event; it is left aside")
-		return outcome{}
-	}
-	if isRunEnd(a.event) {
-		c.keeper.runEnded(a.event)
-	}
+func (c *Controller) handle(ctx context.Context, a *arrival) outcome {
 	triggers := c.matching(a.namespace, a.event)
 	if len(triggers) == 0 && a.delivery == 1 && (!isOwn(a.event) || isFor(a.event)) {
-		return outcome{again: settle}
+		// What lay in the stream for long enough need not wait: a flood of events that
+		// nobody wants does not hold up the others.
+		if fresh := settle - c.Clock.Since(a.at); fresh > 0 {
+			return outcome{again: min(fresh, settle)}
+		}
 	}
 	decisions, err := c.fireAll(ctx, triggers, a)
 	if err == nil {
