@@ -232,4 +232,3 @@ func (l *lab) outcome(id string) event.OutcomeRun {
 	require.Len(l.t, outcome.Runs, 1, id)
 	return outcome.Runs[0]
 }
-
