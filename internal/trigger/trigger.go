@@ -134,6 +134,8 @@ type compiler struct {
 	trigger  *salvor.ActionTrigger
 	texts    *blueprint.Texts
 	problems []Problem
+	// templates counts those that were met.
+	templates int
 }
 
 func (c *compiler) add(field, hint, format string, args ...any) {
