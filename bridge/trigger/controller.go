@@ -21,7 +21,7 @@ const (
 	// parallel is how many ActionSets are made at the same time.
 	parallel = 16
 	// ackWait is how long an event may take before it is delivered again.
-	ackWait = time.Minute
+	ackWait = 30 * time.Second
 	// Pauses before an event is looked at again while the API server is away.
 	backoffMin = time.Second
 	backoffMax = time.Minute
@@ -107,7 +107,7 @@ func (c *Controller) consume(ctx context.Context, running *sync.WaitGroup) error
 	if err != nil {
 		return fmt.Errorf("consume events: %w", err)
 	}
-	return stream.RunLoop(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
+	return stream.RunLoopGivingBack(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
 		running.Go(func() { c.settle(ctx, msg, c.handle(ctx, msg)) })
 	})
 }
@@ -121,8 +121,8 @@ type outcome struct {
 func (c *Controller) settle(ctx context.Context, msg jetstream.Msg, o outcome) {
 	var err error
 	switch {
-	case ctx.Err() != nil:
-		return
+	case ctx.Err() != nil && o.again > 0:
+		err = msg.Nak() // another bridge, or the next one, goes on with it
 	case o.again > 0:
 		err = msg.NakWithDelay(o.again)
 	default:

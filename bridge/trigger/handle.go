@@ -137,9 +137,6 @@ func (c *Controller) fire(ctx context.Context, t *salvor.ActionTrigger, a *arriv
 		}
 	}
 	known := c.catalog.of(t)
-	if known.fault != nil {
-		return c.refused(t, a, known.fault), nil // it became so a moment ago
-	}
 	key, err := known.meaning.Key(a.event)
 	if err != nil {
 		return c.refused(t, a, &PermanentError{Reason: "Key", Err: fmt.Errorf("spec.key for event %s: %w", a.event.ID(), err)}), nil

@@ -322,7 +322,7 @@ func (c *compiler) sample(field string, err error) {
 	if place, rest, ok := strings.Cut(text, ": "); ok {
 		field, text = place, rest
 	}
-	c.add(field, "the trigger has a schedule; use what ticks have, or test for it: {{ with .Event.data }}…{{ end }}",
+	c.add(field, `the trigger has a schedule; use what ticks have, or ask first: {{ if hasKey .Event "tenant" }}…{{ end }}`,
 		"it cannot be made from a tick of the schedule: %s", text)
 }
 

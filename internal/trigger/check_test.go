@@ -28,6 +28,7 @@ func TestCheckAccepts(t *testing.T) {
 		`when: {schedule: {cron: "0 2 * JAN-MAR mon"}}`,
 		`{when: {schedule: {cron: "@daily"}}, key: '{{ .Event.source }}'}`,
 		`{when: {schedule: {cron: "@daily"}}, key: '{{ with .Event.data }}{{ .tick }}{{ end }}'}`,
+		`{when: {schedule: {cron: "@daily"}}, key: '{{ if hasKey .Event "tenant" }}{{ .Event.tenant }}{{ end }}{{ get .Event "region" }}'}`,
 		`when: {kubernetes: {annotation: {apiVersion: apps/v1, kind: StatefulSet, key: example.com/backup, selector: {matchLabels: {a: b}}}, event: {reasons: [Saved], type: Normal}}}`,
 		`when: {event: {filters: [{exact: {type: a}}, {prefix: {type: ""}}, {not: {exact: {type: b}}}]}}`,
 		`when: {event: {filters: [{exact: {type: ab}}, {any: [{exact: {type: a}}, {suffix: {type: b}}]}]}}`,
