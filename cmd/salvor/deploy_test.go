@@ -57,7 +57,7 @@ bridge:
   sinkSecret: sink
   kubernetesSources:
   - {apiGroups: [apps], resources: [statefulsets]}
-  - {apiGroups: [""], resources: [events]}
+  - {apiGroups: [""], resources: [events, persistentvolumeclaims]}
 nats: {url: "nats://nats.nats.svc:4222", credsSecret: nats}
 telemetry: {otlpEndpoint: "http://otel:4318"}
 extraEnv: [{name: A, value: b}]
