@@ -43,7 +43,8 @@
 // signature that was used is marked in LEASES for as long as its timestamp would be
 // taken, so all bridges know it and a restart does not forget it. If nothing becomes
 // of the request the mark is taken away, since the sender is told to send it again.
-// Headers are not signed, so events in headers are refused.
+// Headers are not signed, so events in headers are refused; a question (GET) is signed
+// with its query in the place of the body.
 //
 // # Decoding
 //
