@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +35,8 @@ const (
 	// sends made-up ones does not reach the API server faster than that.
 	tokenReviews      = 50
 	tokenReviewsBurst = 200
+	// reviewTimeout bounds one review.
+	reviewTimeout = 10 * time.Second
 	// maxToken bounds a token, in bytes.
 	maxToken = 32 << 10
 	// maxSender bounds a sender's identity, in bytes: it travels as a header.
@@ -48,6 +51,8 @@ type TokenReview struct {
 	clock    clock.PassiveClock
 	limit    *rate.Limiter
 	answers  *cache.LRUExpireCache
+	// asking has the reviews under way: many requests with one token cost one.
+	asking singleflight.Group
 }
 
 // NewTokenReview returns the authenticator.
@@ -82,23 +87,38 @@ func (t *TokenReview) Authenticate(ctx context.Context, c Credentials) (*Grant, 
 			return known.result()
 		}
 	}
+	found, err, _ := t.asking.Do(string(key[:]), func() (any, error) {
+		// Others wait for it too, so it does not end with who came first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
+		defer cancel()
+		answer, err := t.ask(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		kept := tokenRefusedKept
+		if answer.grant != nil {
+			kept = t.untilExpiry(token)
+		}
+		if kept > 0 {
+			t.answers.Add(key, answer, kept)
+		}
+		return answer, nil
+	})
+	if err != nil {
+		return nil, err // it says what could not be asked
+	}
+	answer, _ := found.(reviewed)
+	return answer.result()
+}
+
+// ask is review at a bounded rate.
+func (t *TokenReview) ask(ctx context.Context, token string) (reviewed, error) {
 	if !t.limit.AllowN(t.clock.Now(), 1) {
 		refused := refuse(http.StatusTooManyRequests, reasonRate, "too many tokens are being checked; send it again later")
 		refused.After = time.Second
-		return nil, refused
+		return reviewed{}, refused
 	}
-	answer, err := t.review(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	kept := tokenRefusedKept
-	if answer.grant != nil {
-		kept = t.untilExpiry(token)
-	}
-	if kept > 0 {
-		t.answers.Add(key, answer, kept)
-	}
-	return answer.result()
+	return t.review(ctx, token)
 }
 
 func (r reviewed) result() (*Grant, error) {
