@@ -79,6 +79,18 @@ func TestDecideByKey(t *testing.T) {
 	assert.Empty(t, words(decide(input{keep: keepOne(), now: noon, made: []seen{aBackup("a", 1), other}}).wanted))
 }
 
+// What is complete and left nothing pushes no backup out.
+func TestDecideWithoutArtifacts(t *testing.T) {
+	none := func(name string, h int) seen {
+		s := aBackup(name, h)
+		s.marks = nil
+		return s
+	}
+	p := decide(input{keep: keepOne(), now: noon, made: []seen{none("a", 1), none("b", 2), aBackup("c", 3), aBackup("d", 4)}})
+	assert.Equal(t, "remove b", words(p.steps))
+	assert.Equal(t, "begin d", words(p.wanted))
+}
+
 func TestDecideFailedActionSets(t *testing.T) {
 	failed := func(name string, h int, left bool) seen {
 		s := aBackup(name, h)

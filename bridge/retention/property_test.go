@@ -307,7 +307,7 @@ func (h *history) rest() {
 		for _, as := range h.all() {
 			if as.Annotations[salvor.AnnotationTriggerUID] == string(owner.UID) && as.Labels[salvor.LabelTrigger] == owner.Name &&
 				stateIn(as) == kanister.StateComplete && len(h.prunesOf(as)) == 0 {
-				key := as.Labels[salvor.LabelTriggerKey]
+				key := as.Labels[salvor.LabelTriggerKey] + strconv.FormatBool(len(left(as)) > 0)
 				groups[key] = append(groups[key], trigger.Backup{Name: as.Name, At: as.CreationTimestamp.Time, Good: true})
 			}
 		}
