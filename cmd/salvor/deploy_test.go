@@ -223,3 +223,18 @@ func TestAChartThatCannotWorkSaysWhy(t *testing.T) {
 		assert.Contains(t, string(out), says)
 	}
 }
+
+// TestTheExamplesInTheDocs are triggers that fire: who copies one gets no condition.
+func TestTheExamplesInTheDocs(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "events.md"))
+	require.NoError(t, err)
+	checked := 0
+	for block := range strings.SplitSeq(string(content), "```yaml\n") {
+		document, _, _ := strings.Cut(block, "```")
+		if strings.HasPrefix(document, "apiVersion: salvor.io/") {
+			checkMeaning(t, []byte(document))
+			checked++
+		}
+	}
+	assert.Equal(t, 2, checked)
+}

@@ -42,6 +42,7 @@ spec:
 // TestEmitWaits runs `salvor emit --wait` against a whole server, which is killed
 // while the command waits.
 func TestEmitWaits(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.args[2] = "bridge,dispatcher,runner"
 	l.args = append(l.args, "--runner-name", "test", "--namespace", l.namespace)

@@ -38,6 +38,7 @@ spec:
 
 // TestEachEventMakesOneActionSet is the promise: exactly one each, whatever is killed.
 func TestEachEventMakesOneActionSet(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.trigger(plain)
 	stop := l.killing()
@@ -61,6 +62,7 @@ func TestEachEventMakesOneActionSet(t *testing.T) {
 // TestCoalescedEventsAreCountedOnce: each event is part of one ActionSet, and there
 // are fewer ActionSets by exactly those that joined another.
 func TestCoalescedEventsAreCountedOnce(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.trigger(coalesced)
 	stop := l.killing()
