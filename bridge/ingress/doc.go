@@ -28,4 +28,8 @@
 // that no header which NATS itself gives a meaning to (Nats-Schedule,
 // Nats-Rollup…) can get there. Attribute values hold no control characters.
 // Sources below /salvor/ are Salvor's own and are refused.
+//
+// What became of an event is told to the user who sent it, and of one without a
+// sender to everybody who may send: another user's event of the same source and id is
+// another event, and can neither hide nor answer for it.
 package ingress
