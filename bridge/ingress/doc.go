@@ -79,4 +79,8 @@
 // Nats-Rollup…) can get there, nor the one that says who sent the event. Attribute
 // values hold no control characters. Sources below /salvor/, types below io.salvor. and
 // extensions that begin with salvor are Salvor's own and are refused.
+//
+// What became of an event is told to the user who sent it, and of one without a
+// sender to everybody who may send: another user's event of the same source and id is
+// another event, and can neither hide nor answer for it.
 package ingress

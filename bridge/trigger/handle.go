@@ -176,9 +176,13 @@ func (c *Controller) decide(ctx context.Context, a *arrival, decisions []event.T
 	if isOwn(a.event) {
 		return nil
 	}
-	return c.Outcomes.Decide(ctx, &event.Decision{ //nolint:wrapcheck // it says all
+	d := &event.Decision{
 		Namespace: a.namespace, Source: a.event.Source(), ID: a.event.ID(), At: c.Clock.Now().UTC(), Triggers: decisions,
-	})
+	}
+	if a.sender != nil {
+		d.Sender = a.sender.User
+	}
+	return c.Outcomes.Decide(ctx, d) //nolint:wrapcheck // it says all
 }
 
 // namespaceOf is the namespace that an event was addressed to; "" for all.

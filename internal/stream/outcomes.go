@@ -26,7 +26,7 @@ func NewOutcomes(js jetstream.JetStream) *Outcomes {
 // other triggers stays; of one trigger, an ActionSet that was started is not
 // forgotten for what came later.
 func (o *Outcomes) Decide(ctx context.Context, d *event.Decision) error {
-	key := event.DecisionKey(d.Namespace, d.Source, d.ID)
+	key := event.DecisionKey(d.Namespace, d.Source, d.ID, d.Sender)
 	for {
 		old, revision, err := o.decision(ctx, key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
@@ -70,10 +70,10 @@ func merge(old, d *event.Decision) *event.Decision {
 }
 
 // Decision returns what became of an event that was addressed to a namespace, ""
-// for all, and the revision of the record. ErrNotFound says that nothing is decided
-// yet, or that there is no such event.
-func (o *Outcomes) Decision(ctx context.Context, namespace, source, id string) (*event.Decision, uint64, error) {
-	return o.decision(ctx, event.DecisionKey(namespace, source, id))
+// for all, by a sender, "" if nobody was asked, and the revision of the record.
+// ErrNotFound says that nothing is decided yet, or that there is no such event.
+func (o *Outcomes) Decision(ctx context.Context, namespace, source, id, sender string) (*event.Decision, uint64, error) {
+	return o.decision(ctx, event.DecisionKey(namespace, source, id, sender))
 }
 
 func (o *Outcomes) decision(ctx context.Context, key string) (*event.Decision, uint64, error) {
