@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -51,9 +52,7 @@ func (w *world) http(method, path string, header map[string]string, body string)
 func (w *world) waitFor(header map[string]string, body string) event.Outcome {
 	w.t.Helper()
 	all := map[string]string{"Content-Type": "application/cloudevents+json", "Prefer": "wait=60"}
-	for name, value := range header {
-		all[name] = value
-	}
+	maps.Copy(all, header)
 	code, _, text := w.http(http.MethodPost, "/events/"+w.namespace, all, body)
 	require.Equal(w.t, http.StatusOK, code, string(text))
 	var outcomes []event.Outcome

@@ -27,7 +27,8 @@ func keeper(t *testing.T) (*world, *salvor.ActionTrigger) {
 	t.Helper()
 	w := newWorld(t, func(o *bridge.Options) { o.RetentionInterval = time.Second })
 	w.blueprint("bp", "backup", "delete")
-	return w, w.trigger("nightly", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Keep = &salvor.Retention{Count: new(int32(2))} })
+	owner := w.trigger("nightly", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Keep = &salvor.Retention{Count: new(int32(2))} })
+	return w, owner
 }
 
 func (w *world) blueprint(name string, actions ...string) {

@@ -22,7 +22,7 @@
 // # Who sends
 //
 // Each way of authentication is an Authenticator; whoever is let in by any of the
-// configured ones is in, and who it is is stored with the event, for the triggers to
+// configured ones is in, and its identity is stored with the event, for the triggers to
 // ask RBAC about. The body is read before that only for a signature, and within its
 // limit. A refusal is as telling as the most telling of the ways: "audience" is of
 // more use than "unauthorized".

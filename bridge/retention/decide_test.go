@@ -18,7 +18,7 @@ import (
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 )
 
-var noon = time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant
+var noon = time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
 
 // aBackup is complete and h hours old.
 func aBackup(name string, h int) seen {

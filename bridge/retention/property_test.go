@@ -89,12 +89,12 @@ func (h *history) newTrigger(name string) {
 	switch rapid.IntRange(0, 6).Draw(h.t, "keep") {
 	case 0:
 		keep = nil
+	case 1:
+		keep.Daily, keep.TimeZone = new(rapid.Int32Range(1, 3).Draw(h.t, "daily")), "Europe/Berlin"
+	case 2:
+		keep.Within, keep.Failed = "24h", new(int32(1))
 	default:
 		keep.Count = new(rapid.Int32Range(1, 3).Draw(h.t, "count"))
-	case 2:
-		keep.Daily, keep.TimeZone = new(rapid.Int32Range(1, 3).Draw(h.t, "daily")), "Europe/Berlin"
-	case 3:
-		keep.Within, keep.Failed = "24h", new(int32(1))
 	}
 	t := &salvor.ActionTrigger{Spec: salvor.ActionTriggerSpec{Keep: keep}}
 	t.Namespace, t.Name, t.UID = "shop", name, types.UID(h.id("trigger-"))

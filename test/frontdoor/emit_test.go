@@ -98,7 +98,7 @@ func (l *lab) emitting(eventType string, flags ...string) *exec.Cmd {
 	if len(flags) == 0 || flags[0] != "--sign-key-file" {
 		args = append(args, "--token-file", l.tokenFile)
 	}
-	cmd := exec.CommandContext(l.t.Context(), *program, append(args, flags...)...) //nolint:gosec // the test built it
+	cmd := exec.CommandContext(l.t.Context(), *program, append(args, flags...)...)
 	cmd.Stdout = &output{}
 	cmd.Stderr = cmd.Stdout
 	return cmd

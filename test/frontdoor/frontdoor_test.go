@@ -203,7 +203,8 @@ func (l *lab) gates(ctx context.Context) string {
 			return err.Error()
 		}
 		var state struct {
-			Window, Starting json.RawMessage
+			Window   json.RawMessage `json:"window"`
+			Starting json.RawMessage `json:"starting"`
 		}
 		_ = json.Unmarshal(entry.Value(), &state)
 		if len(state.Window) > 0 || len(state.Starting) > 0 {
