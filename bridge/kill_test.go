@@ -136,7 +136,7 @@ func killedAt(t *testing.T, f *fate, surely bool) {
 // settled says that an event's end is known.
 func (w *world) settled(id string) bool {
 	outcomes := stream.NewOutcomes(w.js)
-	d, _, err := outcomes.Decision(w.t.Context(), w.namespace, "/shop", id)
+	d, _, err := outcomes.Decision(w.t.Context(), w.namespace, "/shop", id, "")
 	if err != nil || len(d.Triggers) == 0 {
 		return false
 	}
