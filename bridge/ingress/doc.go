@@ -13,7 +13,8 @@
 //	405  another method than POST
 //	413  the body is over the limit
 //	415  a CloudEvents format other than JSON
-//	429  the stream is full; Retry-After says when to come again
+//	429  the stream is full, the sender too fast, or too much is being read at the same
+//	     time; Retry-After says when to come again
 //	503  the stream cannot be reached; Retry-After likewise
 //
 // # Batches

@@ -44,7 +44,9 @@ type Accepted struct {
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := detach(r.Context())
 	defer cancel()
-	credentials := Credentials{Request: r, Body: s.body(w, r)}
+	body, done := s.body(w, r)
+	defer done()
+	credentials := Credentials{Request: r, Body: body}
 	grant, err := s.enter(ctx, credentials)
 	if err != nil {
 		s.refuseErr(w, err, whatAuth)
