@@ -34,6 +34,9 @@ const (
 	// sends made-up ones does not reach the API server faster than that.
 	tokenReviews      = 50
 	tokenReviewsBurst = 200
+	// The same for those that one address shows, so that it does not keep out the others.
+	addressReviews      = 10
+	addressReviewsBurst = 50
 	// maxToken bounds a token, in bytes.
 	maxToken = 32 << 10
 	// maxSender bounds a sender's identity, in bytes: it travels as a header.
@@ -47,14 +50,17 @@ type TokenReview struct {
 	audience string
 	clock    clock.PassiveClock
 	limit    *rate.Limiter
-	answers  *cache.LRUExpireCache
+	// addresses have a share of it each.
+	addresses *limits
+	answers   *cache.LRUExpireCache
 }
 
 // NewTokenReview returns the authenticator.
 func NewTokenReview(kube kubernetes.Interface, audience string, c clock.PassiveClock) *TokenReview {
 	return &TokenReview{
 		kube: kube, audience: audience, clock: c, limit: rate.NewLimiter(tokenReviews, tokenReviewsBurst),
-		answers: cache.NewLRUExpireCacheWithClock(tokensKept, c),
+		addresses: newLimits(addressReviews, addressReviewsBurst, c),
+		answers:   cache.NewLRUExpireCacheWithClock(tokensKept, c),
 	}
 }
 
@@ -82,7 +88,7 @@ func (t *TokenReview) Authenticate(ctx context.Context, c Credentials) (*Grant, 
 			return known.result()
 		}
 	}
-	if !t.limit.AllowN(t.clock.Now(), 1) {
+	if t.addresses.take(remote(c.Request), 1) != nil || !t.limit.AllowN(t.clock.Now(), 1) {
 		refused := refuse(http.StatusTooManyRequests, reasonRate, "too many tokens are being checked; send it again later")
 		refused.After = time.Second
 		return nil, refused
