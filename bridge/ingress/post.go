@@ -144,15 +144,19 @@ func StoreError(err error) error {
 		refused.After = retryAfter
 		return refused
 	case tooLarge(err):
-		return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, "an event is larger than the stream takes")
+		return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, "an event is larger than the stream takes, with its attributes and the groups of its sender")
 	}
 	return fmt.Errorf("the stream cannot be reached: %w", err)
 }
 
-// codeTooLarge is the server's code for a message above the stream's limit.
-const codeTooLarge jetstream.ErrorCode = 10054
+// Codes of the server for a message above the stream's limit, and for one whose
+// headers are above the server's.
+const (
+	codeTooLarge       jetstream.ErrorCode = 10054
+	codeHeaderTooLarge jetstream.ErrorCode = 10097
+)
 
 func tooLarge(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return errors.Is(err, nats.ErrMaxPayload) || (ok && api.ErrorCode == codeTooLarge)
+	return errors.Is(err, nats.ErrMaxPayload) || (ok && (api.ErrorCode == codeTooLarge || api.ErrorCode == codeHeaderTooLarge))
 }

@@ -1,10 +1,12 @@
 package ingress
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/salvor-io/salvor/api/event"
 )
 
 // Whoever sends made-up tokens uses up its own share of reviews, not those of others.
@@ -55,4 +59,19 @@ func TestMadeUpTokensKeepNobodyOut(t *testing.T) {
 	assert.Equal(t, "app", grant.Sender.User)
 	_, err = authenticate("10.0.0.1:2", "good")
 	require.NoError(t, err, "what is known is not reviewed again")
+}
+
+// large is a sender with more groups than a message on the stream can name.
+type large struct{ someone }
+
+func (large) Authenticate(context.Context, Credentials) (*Grant, error) {
+	return &Grant{Sender: &event.Sender{User: "app", Groups: []string{strings.Repeat("x", 70_000)}}, Key: "app"}, nil
+}
+
+// What the stream never takes is not to be sent again.
+func TestSenderThatNoEventCanCarry(t *testing.T) {
+	e := newEndpoint(t, func(c *Config) { c.Auth = []Authenticator{large{}} })
+	code, header, body := e.post("/events", map[string]string{"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/a", "Ce-Type": "t"}, "")
+	assert.Equal(t, http.StatusRequestEntityTooLarge, code, body)
+	assert.Empty(t, header.Get("Retry-After"))
 }
