@@ -52,6 +52,8 @@ type world struct {
 	stop func()
 	// clock of the bridge.
 	clock clock.WithTicker
+	// wrap, if set, makes the bridge's JetStream client from the test's.
+	wrap func(jetstream.JetStream) jetstream.JetStream
 	// log is what the bridge logged.
 	log *journal
 }
@@ -109,8 +111,12 @@ func (w *world) start() *world {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { w.counts.next = next; return w.counts })
 	clients, err := kube.New(config)
 	require.NoError(w.t, err)
+	js := w.js
+	if w.wrap != nil {
+		js = w.wrap(js)
+	}
 	w.bridge, err = bridge.New(bridge.Deps{
-		JS: w.js, Clients: clients, Clock: w.clock, Metrics: prometheus.NewRegistry(), Log: zerolog.New(w.log),
+		JS: js, Clients: clients, Clock: w.clock, Metrics: prometheus.NewRegistry(), Log: zerolog.New(w.log),
 	}, w.options)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
@@ -239,6 +245,8 @@ type counter struct {
 	patches, gets, fails atomic.Int64
 	// down makes every request fail, as if the API server were away.
 	down atomic.Bool
+	// fate, if set, kills the bridge before or after it makes an ActionSet.
+	fate *fate
 }
 
 func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -253,6 +261,18 @@ func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	if c.down.Load() {
 		c.fails.Add(1)
 		return nil, &http.MaxBytesError{} // any error will do
+	}
+	if c.fate != nil && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/actionsets") {
+		var response *http.Response
+		err := c.fate.meets("make an ActionSet", func() error {
+			var err error
+			response, err = c.next.RoundTrip(r) //nolint:bodyclose // closed below, or by the client
+			return err
+		})
+		if err != nil && response != nil {
+			_ = response.Body.Close()
+		}
+		return response, err
 	}
 	return c.next.RoundTrip(r)
 }

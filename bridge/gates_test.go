@@ -210,13 +210,16 @@ func TestStormResentWithRestart(t *testing.T) {
 		order = append(order, i+1, i+1, i+1)
 	}
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	// Half of them come under another sender's name, which the stream does not take for
-	// repetitions. Anonymous ones need no right.
+	// Half of them are addressed otherwise, so that the stream does not take them for
+	// repetitions.
 	begun := time.Now()
 	for at, i := range order {
 		if at == len(order)/3 {
 			w.stop()
 			w.start()
+		}
+		if at%100 == 0 {
+			time.Sleep(100 * time.Millisecond) // the pace of the storm: nothing waits for this
 		}
 		_, err := stream.NewEvents(w.js).Publish(t.Context(), []string{w.namespace, ""}[at%2], again(t, fmt.Sprint(i), "t.a"))
 		require.NoError(t, err)

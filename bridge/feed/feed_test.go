@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -88,7 +89,14 @@ func (w *world) publish(namespace, typ, id string) {
 	require.NoError(w.t, err)
 }
 
-func (w *world) get(path, user string) *http.Response {
+// answer is a response whose body is closed with the test.
+type answer struct {
+	code   int
+	header http.Header
+	body   io.Reader
+}
+
+func (w *world) get(path, user string) answer {
 	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+path, nil)
 	require.NoError(w.t, err)
@@ -96,14 +104,14 @@ func (w *world) get(path, user string) *http.Response {
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = response.Body.Close() })
-	return response
+	return answer{response.StatusCode, response.Header, response.Body}
 }
 
 // ids reads the answer to its end, or the first n events of it.
-func (w *world) ids(response *http.Response, n int) []string {
+func (w *world) ids(response answer, n int) []string {
 	w.t.Helper()
 	ids := []string{}
-	for scanner := bufio.NewScanner(response.Body); (n == 0 || len(ids) < n) && scanner.Scan(); {
+	for scanner := bufio.NewScanner(response.body); (n == 0 || len(ids) < n) && scanner.Scan(); {
 		if len(scanner.Bytes()) == 0 {
 			continue
 		}
@@ -142,8 +150,8 @@ func TestWhatIsKept(t *testing.T) {
 		"/lifecycle/shop?type=run&type=phase.fail": {"one 2"},
 	} {
 		response := w.get(path, "")
-		assert.Equal(t, http.StatusOK, response.StatusCode, path)
-		assert.Equal(t, "application/x-ndjson", response.Header.Get("Content-Type"))
+		assert.Equal(t, http.StatusOK, response.code, path)
+		assert.Equal(t, "application/x-ndjson", response.header.Get("Content-Type"))
 		assert.Equal(t, want, w.ids(response, 0), path)
 	}
 }
@@ -192,9 +200,12 @@ func TestRefusals(t *testing.T) {
 		{"/lifecycle?type=run.begun", "", `nothing begins with "io.salvor.run.begun"`, 400},
 	} {
 		response := w.get(tt.path, tt.user)
-		assert.Equal(t, tt.code, response.StatusCode, tt.path)
-		var problem struct{ Error, Reason string }
-		require.NoError(t, json.NewDecoder(response.Body).Decode(&problem), tt.path)
+		assert.Equal(t, tt.code, response.code, tt.path)
+		var problem struct {
+			Error  string `json:"error"`
+			Reason string `json:"reason"`
+		}
+		require.NoError(t, json.NewDecoder(response.body).Decode(&problem), tt.path)
 		assert.Contains(t, problem.Error, tt.want)
 		assert.NotEmpty(t, problem.Reason)
 	}

@@ -58,6 +58,8 @@ func (o *observed) reason() string {
 		return reasonNamespace
 	case o.code == http.StatusMethodNotAllowed:
 		return reasonMethod
+	case o.code == http.StatusTooManyRequests:
+		return reasonRate
 	case o.code == http.StatusServiceUnavailable:
 		return reasonUnavailable
 	case o.code >= http.StatusBadRequest:

@@ -34,6 +34,8 @@ const (
 	// signatureWindow is how far the timestamp of a signature may be from now, before
 	// and after.
 	signatureWindow = 5 * time.Minute
+	// clockSlack is added to the life of a mark: another bridge's clock may be behind.
+	clockSlack = time.Minute
 	// secretPrefix of a secret, as Standard Webhooks writes it.
 	secretPrefix = "whsec_"
 	// The length of a key in bytes. Standard Webhooks asks for 24 to 64.
@@ -158,7 +160,7 @@ func (h *HMAC) check(c Credentials) (time.Time, error) {
 func (h *HMAC) once(ctx context.Context, name string, mac []byte, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
-	ttl := at.Add(signatureWindow).Sub(h.clock.Now()).Truncate(time.Second) + 2*time.Second
+	ttl := at.Add(signatureWindow).Sub(h.clock.Now()).Truncate(time.Second) + clockSlack
 	err := h.replays.Use(ctx, senderHMAC+name, hex.EncodeToString(mac), ttl)
 	switch {
 	case err == nil:

@@ -3,6 +3,7 @@ package ingress
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
@@ -60,8 +61,8 @@ func (o *Options) Validate() error {
 	if o.TLSClientCA != "" && o.TLSCert == "" {
 		errs = append(errs, errors.New("--ingress-tls-client-ca needs --ingress-tls-cert and --ingress-tls-key: a client certificate is shown in TLS only"))
 	}
-	if o.Rate < 0 {
-		errs = append(errs, fmt.Errorf("--ingress-rate: %g is negative; 0 is no limit", o.Rate))
+	if !(o.Rate >= 0) || math.IsInf(o.Rate, 0) { // it may be no number at all
+		errs = append(errs, fmt.Errorf("--ingress-rate: %g is not a number from 0 up; 0 is no limit", o.Rate))
 	}
 	if o.Rate > 0 && o.Burst < 1 {
 		errs = append(errs, fmt.Errorf("--ingress-burst: %d is not positive", o.Burst))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -79,6 +80,9 @@ func (s *Server) take(ctx context.Context, c Credentials, grant *Grant) (taken r
 	taken = received{sender: grant.Sender, wait: preferredWait(c.Header)}
 	if taken.namespace, err = s.namespace(c.Request); err != nil {
 		return taken, 0, err
+	}
+	if encoding := c.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return taken, 0, refuse(http.StatusUnsupportedMediaType, reasonMediaType, "Content-Encoding %s is not read here; send the body as it is", encoding)
 	}
 	body, err := c.Body()
 	if err != nil {

@@ -14,15 +14,18 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +40,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/bridge/access"
@@ -335,6 +339,7 @@ func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
 		"own extension":        {ask{header: in, body: strings.Replace(text("1"), `"data"`, `"salvorchain":"x","data"`, 1)}, 400, "malformed", "salvorchain"},
 		"another format":       {ask{header: with(in, "Content-Type", "application/cloudevents+protobuf"), body: "x"}, 415, "media_type", "application/cloudevents+json"},
 		"another charset":      {ask{header: with(in, "Content-Type", structuredType+"; charset=utf-16"), body: text("1")}, 415, "media_type", "application/cloudevents+json"},
+		"compressed":           {ask{header: with(in, "Content-Encoding", "gzip"), body: text("1")}, 415, "media_type", "gzip"},
 		"another path":         {ask{path: "/other", header: in}, 404, "path", "/events"},
 		"no namespace":         {ask{path: "/events/_", header: in, body: text("1")}, 404, "namespace", "not a namespace"},
 		"another method":       {ask{method: "PUT", header: in}, 405, "method", "POST"},
@@ -345,7 +350,7 @@ func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.body == "" && strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "another ") && c.body == "" {
+			if c.body == "" && c.method == "" && strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "another ") && c.body == "" {
 				c.body = text("x")
 			}
 			before := d.rejected(c.reason)
@@ -486,6 +491,89 @@ func TestTokensWhileTheAPIServerIsAway(t *testing.T) {
 	require.Error(t, err)
 	var refused *ingress.RefusedError
 	assert.NotErrorAs(t, err, &refused, "it is not known whether it is good")
+}
+
+// A token that the API server takes no more is refused a minute later; one that runs
+// out before is asked about then.
+func TestTokenIsAskedAboutAgain(t *testing.T) {
+	api := kubetest.Start(t)
+	requests := &atomic.Int64{}
+	config := api.Config()
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &counted{next: next, n: requests} })
+	client, err := kubernetes.NewForConfig(config)
+	require.NoError(t, err)
+	d := &door{t: t, kube: client}
+	namespace := d.namespace()
+	token := d.token(namespace, "app", audience)
+	fake := clocktesting.NewFakePassiveClock(time.Now())
+	review := ingress.NewTokenReview(client, audience, fake)
+	authenticate := func() error {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "bearer "+token)
+		_, err = review.Authenticate(t.Context(), ingress.Credentials{Request: request})
+		return err
+	}
+	requests.Store(0)
+	var all sync.WaitGroup
+	for range 500 {
+		all.Go(func() { assert.NoError(t, authenticate()) })
+	}
+	all.Wait()
+	assert.Equal(t, int64(1), requests.Load(), "many at once cost one review")
+	require.NoError(t, client.CoreV1().ServiceAccounts(namespace).Delete(t.Context(), "app", metav1.DeleteOptions{}))
+	fake.SetTime(fake.Now().Add(59 * time.Second))
+	require.NoError(t, authenticate())
+	fake.SetTime(fake.Now().Add(2 * time.Second))
+	var refused *ingress.RefusedError
+	require.Eventually(t, func() bool { // the API server remembers tokens too
+		err := authenticate()
+		fake.SetTime(fake.Now().Add(61 * time.Second))
+		return errors.As(err, &refused)
+	}, 60*time.Second, 500*time.Millisecond)
+	assert.Equal(t, "unauthorized", refused.Reason)
+}
+
+// counted counts requests.
+type counted struct {
+	next http.RoundTripper
+	n    *atomic.Int64
+}
+
+func (c *counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.n.Add(1)
+	return c.next.RoundTrip(r)
+}
+
+func TestOptions(t *testing.T) {
+	for flag, change := range map[string]func(o *ingress.Options){
+		"--ingress-tls-cert":      func(o *ingress.Options) { o.TLSKey = "key" },
+		"--ingress-tls-client-ca": func(o *ingress.Options) { o.TLSClientCA = "ca" },
+		"--ingress-rate":          func(o *ingress.Options) { o.Rate = math.NaN() },
+		"--ingress-burst":         func(o *ingress.Options) { o.Burst = 0 },
+	} {
+		o := ingress.DefaultOptions()
+		require.NoError(t, o.Validate())
+		change(&o)
+		require.ErrorContains(t, o.Validate(), flag)
+	}
+	empty := t.TempDir()
+	bad := filepath.Join(empty, "bad")
+	for content, says := range map[string]string{"": "no key", "secret": "whsec_", "whsec_%": "not base64", "whsec_YQ==": "24 to 64"} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "shop"), []byte(content), 0o600))
+		_, err := ingress.Authenticators(ingress.Options{HMACKeys: dir}, ingress.AuthDeps{})
+		require.ErrorContains(t, err, says)
+		assert.NotContains(t, err.Error(), "secret")
+	}
+	for flag, o := range map[string]ingress.Options{
+		"--ingress-hmac-keys":     {HMACKeys: empty},
+		"--ingress-token-file":    {TokenFile: bad},
+		"--ingress-tls-client-ca": {TLSClientCA: bad},
+	} {
+		_, err := ingress.Authenticators(o, ingress.AuthDeps{})
+		require.ErrorContains(t, err, flag)
+	}
 }
 
 func (d *door) namespace() string {

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -112,6 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(debugLog{s.Log}, "", 0),
 		// Whoever waits is answered when ctx ends; what is being stored is stored.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
@@ -224,6 +227,16 @@ func (s *Server) answer(w http.ResponseWriter, code int, body any) {
 	if err := json.NewEncoder(w).Encode(body); err != nil {
 		s.Log.Debug().Err(err).Msg("the sender did not wait for the answer")
 	}
+}
+
+// debugLog takes what net/http has to say of connections, such as handshakes of TLS
+// that failed.
+type debugLog struct{ log zerolog.Logger }
+
+// Write logs a line.
+func (d debugLog) Write(line []byte) (int, error) {
+	d.log.Debug().Msg(strings.TrimSpace(string(line)))
+	return len(line), nil
 }
 
 // extend lets a request take longer than the server's limits; 0 takes them away.

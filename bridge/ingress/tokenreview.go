@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,6 +38,8 @@ const (
 	// The same for those that one address shows, so that it does not keep out the others.
 	addressReviews      = 10
 	addressReviewsBurst = 50
+	// reviewTimeout bounds one review.
+	reviewTimeout = 10 * time.Second
 	// maxToken bounds a token, in bytes.
 	maxToken = 32 << 10
 	// maxSender bounds a sender's identity, in bytes: it travels as a header.
@@ -53,6 +56,8 @@ type TokenReview struct {
 	// addresses have a share of it each.
 	addresses *limits
 	answers   *cache.LRUExpireCache
+	// asking has the reviews under way: many requests with one token cost one.
+	asking singleflight.Group
 }
 
 // NewTokenReview returns the authenticator.
@@ -88,23 +93,38 @@ func (t *TokenReview) Authenticate(ctx context.Context, c Credentials) (*Grant, 
 			return known.result()
 		}
 	}
-	if t.addresses.take(remote(c.Request), 1) != nil || !t.limit.AllowN(t.clock.Now(), 1) {
+	found, err, _ := t.asking.Do(string(key[:]), func() (any, error) {
+		// Others wait for it too, so it does not end with who came first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
+		defer cancel()
+		answer, err := t.ask(ctx, remote(c.Request), token)
+		if err != nil {
+			return nil, err
+		}
+		kept := tokenRefusedKept
+		if answer.grant != nil {
+			kept = t.untilExpiry(token)
+		}
+		if kept > 0 {
+			t.answers.Add(key, answer, kept)
+		}
+		return answer, nil
+	})
+	if err != nil {
+		return nil, err // it says what could not be asked
+	}
+	answer, _ := found.(reviewed)
+	return answer.result()
+}
+
+// ask is review at a bounded rate.
+func (t *TokenReview) ask(ctx context.Context, address, token string) (reviewed, error) {
+	if t.addresses.take(address, 1) != nil || !t.limit.AllowN(t.clock.Now(), 1) {
 		refused := refuse(http.StatusTooManyRequests, reasonRate, "too many tokens are being checked; send it again later")
 		refused.After = time.Second
-		return nil, refused
+		return reviewed{}, refused
 	}
-	answer, err := t.review(ctx, token)
-	if err != nil {
-		return nil, err
-	}
-	kept := tokenRefusedKept
-	if answer.grant != nil {
-		kept = t.untilExpiry(token)
-	}
-	if kept > 0 {
-		t.answers.Add(key, answer, kept)
-	}
-	return answer.result()
+	return t.review(ctx, token)
 }
 
 func (r reviewed) result() (*Grant, error) {

@@ -62,28 +62,32 @@ func (c *Controller) begin(ctx context.Context, t *salvor.ActionTrigger, namespa
 		return &problemError{reasonRefused, err}
 	}
 	for i := range prune.Spec.Actions {
-		if err := c.offers(ctx, namespace, &prune.Spec.Actions[i]); err != nil {
+		a := &prune.Spec.Actions[i]
+		action, err := c.action(ctx, namespace, a)
+		if err != nil {
 			return fmt.Errorf("remove the data of ActionSet %s: %w", backup.Name, err)
 		}
+		adapt(a, action, namespace)
 	}
 	return c.create(ctx, prune)
 }
 
-// offers checks that the blueprint has the action.
-func (c *Controller) offers(ctx context.Context, namespace string, a *kanister.ActionSpec) error {
+// action is that of the blueprint which removes data.
+func (c *Controller) action(ctx context.Context, namespace string, a *kanister.ActionSpec) (*kanister.BlueprintAction, error) {
 	bp, err := c.Blueprint(ctx, a.Blueprint, namespace)
 	var known *blueprint.Error
 	switch {
 	case errors.As(err, &known) && known.Reason == event.ReasonNotFound:
-		return &problemError{reasonNoBlueprint, err}
+		return nil, &problemError{reasonNoBlueprint, err}
 	case err != nil:
-		return err // it says what was asked for
+		return nil, err // it says what was asked for
 	}
-	if bp.Actions[a.Name] == nil {
-		return &problemError{reasonNoAction, fmt.Errorf(
+	action := bp.Actions[a.Name]
+	if action == nil {
+		return nil, &problemError{reasonNoAction, fmt.Errorf(
 			"blueprint %s has no action %q; add it, or name in spec.keep.action the one that removes a backup's data", bp.Name, a.Name)}
 	}
-	return nil
+	return action, nil
 }
 
 func (c *Controller) again(ctx context.Context, namespace string, s *step) error {

@@ -13,7 +13,9 @@
 //	                          └──► prune failed ──► the next attempt is made, later
 //
 // A prune is an ActionSet: the backup's own, with the action named by spec.keep.action
-// and the artifacts that each action left. It runs as any other does. Where a look
+// and the artifacts that each action left. It runs as any other does. Where the
+// templates of that action speak of .Namespace, as most of Kanister's own do, its
+// object is the namespace of the backup's. Where a look
 // begins follows from what is there, so a process may die anywhere: a prune's name is
 // a hash of trigger, backup and attempt, and AlreadyExists means that it was made; a
 // prune that is complete beside its backup means that the backup's ActionSet is to go;
@@ -41,7 +43,8 @@
 //     takes it out of retention, for good.
 //
 // A complete ActionSet without artifacts has no data that could be removed, so it is
-// simply deleted. Deletions are on the condition of UID and resource version.
+// simply deleted. It is counted apart from those that left some, so that a blueprint
+// which no longer says where it put the data pushes no backup out. Deletions are on the condition of UID and resource version.
 //
 // # Keys
 //

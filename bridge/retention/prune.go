@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,6 +126,37 @@ func removed(prune, backup *kanister.ActionSet) bool {
 		return false
 	}
 	want, err := pruneSpec(backup, prune.Spec.Actions[0].Name)
-	return err == nil && equality.Semantic.DeepEqual(want, prune.Spec) &&
+	if err != nil || len(want.Actions) != len(prune.Spec.Actions) {
+		return false
+	}
+	for i := range want.Actions {
+		if did := prune.Spec.Actions[i].Object; did != want.Actions[i].Object && did == namespaceOf(want.Actions[i].Object, backup.Namespace) {
+			want.Actions[i].Object = did
+		}
+	}
+	return equality.Semantic.DeepEqual(want, prune.Spec) &&
 		prune.Annotations[salvor.AnnotationTriggerUID] == backup.Annotations[salvor.AnnotationTriggerUID]
+}
+
+// What an action's templates say of its object: that it is a namespace, or that it is
+// something else.
+var (
+	aboutNamespace = regexp.MustCompile(`(^|[^\w.)\]"'])\.Namespace\b`)
+	aboutOther     = regexp.MustCompile(`(^|[^\w.)\]"'])\.(StatefulSet|Deployment|DeploymentConfig|PVC|Object)\b`)
+)
+
+// adapt makes the object of an action that removes data what the blueprint's action is
+// made for. Most of Kanister's own blueprints back a workload up and delete with the
+// workload's namespace as the object, so that it can be done when the workload is
+// gone.
+func adapt(a *kanister.ActionSpec, action *kanister.BlueprintAction, namespace string) {
+	text, err := json.Marshal(action)
+	if err == nil && aboutNamespace.Match(text) && !aboutOther.Match(text) && !strings.EqualFold(a.Object.Kind, "namespace") {
+		a.Object = namespaceOf(a.Object, namespace)
+	}
+}
+
+func namespaceOf(o kanister.ObjectReference, otherwise string) kanister.ObjectReference {
+	name := cmp.Or(o.Namespace, otherwise)
+	return kanister.ObjectReference{Kind: "Namespace", Name: name, Namespace: name}
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
 )
@@ -21,7 +22,7 @@ const (
 	// parallel is how many ActionSets are made at the same time.
 	parallel = 16
 	// ackWait is how long an event may take before it is delivered again.
-	ackWait = time.Minute
+	ackWait = 30 * time.Second
 	// Pauses before an event is looked at again while the API server is away.
 	backoffMin = time.Second
 	backoffMax = time.Minute
@@ -54,11 +55,11 @@ type Config struct {
 type Controller struct {
 	Config
 
-	statuses   *statuses
-	catalog    *catalog
-	authorizer *authorizer
-	keeper     *keeper
-	announcer  *announcer
+	statuses  *statuses
+	catalog   *catalog
+	reviewer  *access.Reviewer
+	keeper    *keeper
+	announcer *announcer
 	// making bounds the ActionSets that are made at the same time.
 	making *semaphore.Weighted
 }
@@ -67,9 +68,9 @@ type Controller struct {
 func New(c Config) *Controller {
 	t := &Controller{
 		Config: c, catalog: newCatalog(), making: semaphore.NewWeighted(parallel),
-		statuses:   newStatuses(c.Clients, c.Clock, c.Log),
-		authorizer: newAuthorizer(c.Clients, c.Clock),
-		announcer:  newAnnouncer(c.Announcements, c.Clock),
+		statuses:  newStatuses(c.Clients, c.Clock, c.Log),
+		reviewer:  access.NewReviewer(c.Clients.Kube, c.Clock),
+		announcer: newAnnouncer(c.Announcements, c.Clock),
 	}
 	t.keeper = newKeeper(t, uuid.NewString())
 	return t
@@ -101,14 +102,25 @@ func (c *Controller) Run(ctx context.Context) error {
 }
 
 // consume handles events side by side: as many as the consumer gives out before it
-// wants acknowledgements.
+// wants acknowledgements. Only the end of a run is taken in the order of the stream:
+// an event that was stored after it must not be refused for what has ended.
 func (c *Controller) consume(ctx context.Context, running *sync.WaitGroup) error {
 	consumer, err := c.Events.Consumer(ctx, c.Consumer, ackWait)
 	if err != nil {
 		return fmt.Errorf("consume events: %w", err)
 	}
-	return stream.RunLoop(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
-		running.Go(func() { c.settle(ctx, msg, c.handle(ctx, msg)) })
+	return stream.RunLoopGivingBack(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
+		a, err := arrived(msg)
+		if err != nil {
+			c.Metrics.event(resultBroken)
+			c.Log.Warn().Err(err).Str("subject", msg.Subject()).Msg("a message on EVENTS is no event; it is left aside")
+			c.settle(ctx, msg, outcome{})
+			return
+		}
+		if isRunEnd(a.event) {
+			c.keeper.runEnded(a.event)
+		}
+		running.Go(func() { c.settle(ctx, msg, c.handle(ctx, a)) })
 	})
 }
 
@@ -121,8 +133,8 @@ type outcome struct {
 func (c *Controller) settle(ctx context.Context, msg jetstream.Msg, o outcome) {
 	var err error
 	switch {
-	case ctx.Err() != nil:
-		return
+	case ctx.Err() != nil && o.again > 0:
+		err = msg.Nak() // another bridge, or the next one, goes on with it
 	case o.again > 0:
 		err = msg.NakWithDelay(o.again)
 	default:

@@ -16,7 +16,7 @@ import (
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 )
 
-func aTrigger(name string, filters ...map[string]string) *salvor.ActionTrigger {
+func aTrigger(name string) *salvor.ActionTrigger {
 	t := &salvor.ActionTrigger{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: "trigger-uid"},
 		Spec: salvor.ActionTriggerSpec{Template: salvor.ActionSetTemplate{
@@ -26,10 +26,6 @@ func aTrigger(name string, filters ...map[string]string) *salvor.ActionTrigger {
 			},
 			Spec: kanister.ActionSetSpec{Actions: []kanister.ActionSpec{{Name: "backup"}}},
 		}},
-	}
-	t.Spec.When.Event = &salvor.EventSource{}
-	for _, filter := range filters {
-		t.Spec.When.Event.Filters = append(t.Spec.When.Event.Filters, salvor.EventFilter{Exact: filter})
 	}
 	return t
 }

@@ -18,15 +18,21 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
 
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	salvorv1 "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/cli"
 	"github.com/salvor-io/salvor/internal/cli/app"
 	"github.com/salvor-io/salvor/internal/fixture/proctest"
+	"github.com/salvor-io/salvor/internal/trigger"
 )
 
 // deployed is a chart, or a file of manifests, with values.
 type deployed struct {
 	path   string
 	values string
+	// noPod says that there is none of Salvor's in it.
+	noPod bool
 }
 
 // Whatever is set, the API server takes what the charts and samples make, and the
@@ -45,10 +51,14 @@ bridge:
     rate: 10000000
     burst: 20000000
     webhookOrigins: [a.example.com, b.example.com]
+  natsEvents: [salvor.in.*]
+  natsEventsStreams: [ORDERS/orders.*]
+  sinks: ["http://a.example.com/x?y=z", "https://b.example.com"]
   sinkSecret: sink
   kubernetesSources:
   - {apiGroups: [apps], resources: [statefulsets]}
-  - {apiGroups: [""], resources: [events]}
+  - {apiGroups: [""], resources: [events, persistentvolumeclaims]}
+nats: {url: "nats://nats.nats.svc:4222", credsSecret: nats}
 telemetry: {otlpEndpoint: "http://otel:4318"}
 extraEnv: [{name: A, value: b}]
 rbac: {clusterWide: true}
@@ -69,6 +79,7 @@ postgresql: {password: x}
 backup: {profile: {name: backups}}
 salvor: {tokenSecret: token}
 `},
+	"sample postgresql":     {path: "deploy/samples/postgresql/trigger.yaml", noPod: true},
 	"sample argocd-presync": {path: "deploy/samples/argocd-presync/backup.yaml"},
 	"sample cronjob":        {path: "deploy/samples/cronjob/cronjob.yaml"},
 }
@@ -84,13 +95,14 @@ func TestWhatIsDeployedIsValid(t *testing.T) {
 			manifests := d.manifests(t)
 			tool(t, manifests, "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-n", "shop", "-f", "-")
 			pods := 0
-			for _, document := range bytes.Split(manifests, []byte("\n---\n")) {
+			for document := range bytes.SplitSeq(manifests, []byte("\n---\n")) {
+				checkMeaning(t, document)
 				if spec := podOf(t, document); spec != nil {
 					pods++
 					checkCommand(t, spec)
 				}
 			}
-			assert.NotZero(t, pods)
+			assert.Equal(t, d.noPod, pods == 0)
 		})
 	}
 }
@@ -147,6 +159,25 @@ func podOf(t *testing.T, document []byte) *corev1.PodSpec {
 	return spec
 }
 
+// checkMeaning looks at what the API server cannot judge: triggers and blueprints.
+func checkMeaning(t *testing.T, document []byte) {
+	t.Helper()
+	var kind metav1.TypeMeta
+	require.NoError(t, yaml.Unmarshal(document, &kind))
+	switch kind.Kind {
+	case "ActionTrigger":
+		var object salvorv1.ActionTrigger
+		require.NoError(t, yaml.UnmarshalStrict(document, &object))
+		assert.Empty(t, trigger.Check(&object))
+	case "Blueprint":
+		var object kanister.Blueprint
+		require.NoError(t, yaml.UnmarshalStrict(document, &object))
+		for name := range object.Actions {
+			assert.Empty(t, blueprint.Check(&object, name))
+		}
+	}
+}
+
 // checkCommand gives the arguments of a pod to the program, and looks whether the
 // files that they name are mounted.
 func checkCommand(t *testing.T, spec *corev1.PodSpec) {
@@ -183,6 +214,7 @@ func TestAChartThatCannotWorkSaysWhy(t *testing.T) {
 	require.True(t, found)
 	for says, args := range map[string][]string{
 		"bridge.ingress.tls.clientCASecret needs bridge.ingress.tls.secret": {"../../deploy/chart", "--set", "bridge.ingress.tls.clientCASecret=x"},
+		"bridge.natsEventsStreams need nats.url":                            {"../../deploy/chart", "--set", "bridge.natsEvents={a.*}"},
 		"set postgresql.password":                                           {"../../deploy/samples/helm-pre-upgrade", "--set", "backup.profile.name=x"},
 		"set backup.profile.name":                                           {"../../deploy/samples/helm-pre-upgrade", "--set", "postgresql.password=x"},
 	} {
@@ -190,4 +222,19 @@ func TestAChartThatCannotWorkSaysWhy(t *testing.T) {
 		require.Error(t, err)
 		assert.Contains(t, string(out), says)
 	}
+}
+
+// TestTheExamplesInTheDocs are triggers that fire: who copies one gets no condition.
+func TestTheExamplesInTheDocs(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "events.md"))
+	require.NoError(t, err)
+	checked := 0
+	for block := range strings.SplitSeq(string(content), "```yaml\n") {
+		document, _, _ := strings.Cut(block, "```")
+		if strings.HasPrefix(document, "apiVersion: salvor.io/") {
+			checkMeaning(t, []byte(document))
+			checked++
+		}
+	}
+	assert.Equal(t, 2, checked)
 }

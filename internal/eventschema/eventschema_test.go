@@ -60,7 +60,7 @@ func TestAsyncAPI(t *testing.T) {
 			refs++
 			pointer, internal := strings.CutPrefix(target, "#/")
 			if !internal {
-				_, err := os.Stat(filepath.Join("../../docs", target))
+				_, err := os.Stat(filepath.Join("..", "..", "docs", target))
 				assert.NoError(t, err, target)
 				return
 			}

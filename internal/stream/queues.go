@@ -230,3 +230,29 @@ func RunLoop(ctx context.Context, c jetstream.Consumer, handle func(context.Cont
 		handle(ctx, msg)
 	}
 }
+
+// RunLoopGivingBack is RunLoop for messages that somebody else can handle at once:
+// those that were fetched and not handled when ctx ends are given back, instead of
+// being missed until their ackWait is over.
+func RunLoopGivingBack(ctx context.Context, c jetstream.Consumer, handle func(context.Context, jetstream.Msg)) error {
+	messages, err := c.Messages()
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	defer messages.Stop() // also after an error
+	stop := context.AfterFunc(ctx, messages.Drain)
+	defer stop()
+	for {
+		msg, err := messages.Next()
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("consume: %w", err)
+		case ctx.Err() != nil:
+			_ = msg.Nak() // it comes back anyway, only later
+		default:
+			handle(ctx, msg)
+		}
+	}
+}

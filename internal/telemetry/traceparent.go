@@ -24,7 +24,7 @@ func Valid(text string) bool {
 
 func parse(text string) (trace.SpanContext, bool) {
 	parts := shape.FindStringSubmatch(text)
-	if parts == nil || parts[1] == "ff" {
+	if len(parts) == 0 || parts[1] == "ff" {
 		return trace.SpanContext{}, false
 	}
 	var config trace.SpanContextConfig

@@ -169,11 +169,7 @@ func (s *syntaxFaults) SyntaxError(_ antlr.Recognizer, _ any, line, column int, 
 }
 
 func (f *sqlFilter) match(in *input) (ok, named bool) {
-	size := 0
-	for _, value := range in.attributes {
-		size += len(value)
-	}
-	if size > maxAttributes {
+	if in.attributesSize() > maxAttributes {
 		return false, false
 	}
 	defer func() {

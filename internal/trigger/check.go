@@ -28,6 +28,9 @@ const (
 	// maxPer bounds the window of a rate limit, whose starts are remembered.
 	maxPer    = 31 * 24 * time.Hour
 	maxStarts = 1000
+	// maxTemplates bounds the work that an event can cause: that of each template is
+	// bounded too.
+	maxTemplates = 64
 )
 
 // durationText is what the CRD accepts.
@@ -179,6 +182,12 @@ func (c *compiler) text(field, text string) {
 	if !blueprint.IsTemplate(text) {
 		return
 	}
+	if c.templates++; c.templates == maxTemplates+1 {
+		c.add(field, "make fewer values from events", "there are more than %d templates", maxTemplates)
+	}
+	if c.templates > maxTemplates {
+		return
+	}
 	if c.texts == nil {
 		c.texts = blueprint.NewTexts()
 	}
@@ -322,7 +331,7 @@ func (c *compiler) sample(field string, err error) {
 	if place, rest, ok := strings.Cut(text, ": "); ok {
 		field, text = place, rest
 	}
-	c.add(field, "the trigger has a schedule; use what ticks have, or test for it: {{ with .Event.data }}…{{ end }}",
+	c.add(field, `the trigger has a schedule; use what ticks have, or ask first: {{ if hasKey .Event "tenant" }}…{{ end }}`,
 		"it cannot be made from a tick of the schedule: %s", text)
 }
 

@@ -1,6 +1,7 @@
 package trigger_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -28,6 +29,7 @@ func TestCheckAccepts(t *testing.T) {
 		`when: {schedule: {cron: "0 2 * JAN-MAR mon"}}`,
 		`{when: {schedule: {cron: "@daily"}}, key: '{{ .Event.source }}'}`,
 		`{when: {schedule: {cron: "@daily"}}, key: '{{ with .Event.data }}{{ .tick }}{{ end }}'}`,
+		`{when: {schedule: {cron: "@daily"}}, key: '{{ if hasKey .Event "tenant" }}{{ .Event.tenant }}{{ end }}{{ get .Event "region" }}'}`,
 		`when: {kubernetes: {annotation: {apiVersion: apps/v1, kind: StatefulSet, key: example.com/backup, selector: {matchLabels: {a: b}}}, event: {reasons: [Saved], type: Normal}}}`,
 		`when: {event: {filters: [{exact: {type: a}}, {prefix: {type: ""}}, {not: {exact: {type: b}}}]}}`,
 		`when: {event: {filters: [{exact: {type: ab}}, {any: [{exact: {type: a}}, {suffix: {type: b}}]}]}}`,
@@ -162,6 +164,7 @@ func TestCheckRefuses(t *testing.T) {
 		{`keep: {count: 1, timeZone: Mars}`, `spec.keep.timeZone: there is no time zone "Mars"`},
 
 		// Templates.
+		{`template: {spec: {actions: [{name: b, object: {}, options: {` + manyOptions(65) + `}}]}}`, `there are more than 64 templates`},
 		{`key: "{{ .Event.subject"`, `spec.key: template does not parse`},
 		{`key: "{{ lowr .Event.subject }}"`, `spec.key: template does not parse: 1: function "lowr" not defined; did you mean lower?`},
 		{`key: '{{ env "HOME" }}'`, `function "env" not defined`},
@@ -218,4 +221,13 @@ func TestCheckChangesNothing(t *testing.T) {
 	before := at.DeepCopy()
 	require.Empty(t, trigger.Check(at))
 	require.Equal(t, before, at)
+}
+
+// manyOptions are options that are templates.
+func manyOptions(n int) string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf(`o%d: "{{ .Event.id }}"`, i)
+	}
+	return strings.Join(out, ", ")
 }

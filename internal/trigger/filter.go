@@ -16,16 +16,68 @@ const (
 	ownType = "io.salvor."
 )
 
-// input is an event, ready to be matched.
+// input is an event that is matched. An event is held against many triggers, most of
+// which look at its type and no further.
 type input struct {
-	event      *cloudevents.Event
-	attributes map[string]string
+	event  *cloudevents.Event
+	source string
 	// own says that it is one of Salvor's.
 	own bool
+	// size of all attributes, in bytes, once it was asked for.
+	size int
 }
 
 func newInput(e *cloudevents.Event) *input {
-	return &input{event: e, attributes: attributesOf(e), own: strings.HasPrefix(e.Source(), ownSource)}
+	source := e.Source()
+	return &input{event: e, source: source, own: strings.HasPrefix(source, ownSource)}
+}
+
+// attribute is one of the context attributes, as text.
+func (in *input) attribute(name string) (value string, ok bool) {
+	switch name {
+	case "type":
+		value = in.event.Type()
+	case "source":
+		value = in.source
+	case "subject":
+		value = in.event.Subject()
+	case "id":
+		value = in.event.ID()
+	case "specversion":
+		value = in.event.SpecVersion()
+	case "datacontenttype":
+		value = in.event.DataContentType()
+	case "dataschema":
+		value = in.event.DataSchema()
+	case "time":
+		value = timeOf(in.event)
+	default:
+		x, err := in.event.Context.GetExtension(name)
+		if err != nil {
+			return "", false
+		}
+		if value, err = types.Format(x); err != nil {
+			return "", false
+		}
+	}
+	return value, value != ""
+}
+
+// attributesSize is how large all attributes are together.
+func (in *input) attributesSize() int {
+	if in.size == 0 {
+		for _, value := range attributesOf(in.event) {
+			in.size += len(value)
+		}
+	}
+	return in.size
+}
+
+func timeOf(e *cloudevents.Event) string {
+	if e.Time().IsZero() {
+		return ""
+	}
+	return types.FormatTime(e.Time())
 }
 
 // attributesOf are the context attributes as text, in the canonical form of the
@@ -33,10 +85,7 @@ func newInput(e *cloudevents.Event) *input {
 func attributesOf(e *cloudevents.Event) map[string]string {
 	all := map[string]string{
 		"specversion": e.SpecVersion(), "id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(),
-		"dataschema": e.DataSchema(), "datacontenttype": e.DataContentType(),
-	}
-	if !e.Time().IsZero() {
-		all["time"] = types.FormatTime(e.Time())
+		"dataschema": e.DataSchema(), "datacontenttype": e.DataContentType(), "time": timeOf(e),
 	}
 	for name, value := range e.Extensions() {
 		if text, err := types.Format(value); err == nil {
@@ -101,7 +150,7 @@ func below(value, prefix string) bool {
 
 func (f *textFilter) match(in *input) (ok, named bool) {
 	for name, want := range f.values {
-		got, there := in.attributes[name]
+		got, there := in.attribute(name)
 		if !there || !f.dialect.holds(got, want) {
 			return false, false
 		}

@@ -3,6 +3,7 @@ package trigger_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/stretchr/testify/assert"
@@ -31,6 +32,16 @@ func TestMatch(t *testing.T) {
 		{"prefix of nothing", `[{prefix: {subject: ""}}]`, nil, false},
 		{"prefix of all", `[{prefix: {type: ""}}]`, nil, true},
 		{"suffix", `[{suffix: {type: .saved}}]`, nil, true},
+		{
+			"all standard attributes", `[{exact: {specversion: "1.0", id: "1", subject: s, time: "2026-11-23T01:02:03.5Z", datacontenttype: text/plain, dataschema: "https://example.com/s"}}]`,
+			func(e *cloudevents.Event) {
+				e.SetSubject("s")
+				e.SetTime(time.Date(2026, 11, 23, 2, 2, 3, 500e6, time.FixedZone("", 3600)))
+				e.SetDataContentType("text/plain")
+				e.SetDataSchema("https://example.com/s")
+			}, true,
+		},
+		{"a time that is absent", `[{prefix: {time: ""}}]`, nil, false},
 		{"all filters of the list", `[{prefix: {type: com}}, {suffix: {type: .lost}}]`, nil, false},
 		{"all", `[{all: [{prefix: {type: com}}, {suffix: {type: .saved}}]}]`, nil, true},
 		{"all, one does not", `[{all: [{prefix: {type: com}}, {suffix: {type: .lost}}]}]`, nil, false},
@@ -153,5 +164,21 @@ func TestExpressionsAreBounded(t *testing.T) {
 	} {
 		compile(t, `when: {event: {filters: [{cesql: "`+text+`"}]}}`).Match(big)
 		t.Log(name)
+	}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	e := newEvent(func(e *cloudevents.Event) { e.SetExtension("tenant", "a") })
+	for name, filters := range map[string]string{
+		"exact": `[{exact: {type: other}}]`,
+		"cesql": `[{cesql: "type LIKE 'com.%' AND tenant = 'b'"}]`,
+	} {
+		c := compile(b, `when: {event: {filters: `+filters+`}}`)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Match(e)
+			}
+		})
 	}
 }

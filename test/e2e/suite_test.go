@@ -81,7 +81,7 @@ func run(m *testing.M) (int, error) {
 }
 
 // namespaces of the tests; Salvor is allowed to work in each.
-var namespaces = []string{"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-kanister", "e2e-functions", upgradeNamespace}
+var namespaces = []string{"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-kanister", "e2e-functions", upgradeNamespace, retentionNamespace}
 
 func install(ctx context.Context) error {
 	for _, namespace := range namespaces {

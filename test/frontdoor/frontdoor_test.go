@@ -38,6 +38,7 @@ spec:
 
 // TestEachEventMakesOneActionSet is the promise: exactly one each, whatever is killed.
 func TestEachEventMakesOneActionSet(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.trigger(plain)
 	stop := l.killing()
@@ -61,6 +62,7 @@ func TestEachEventMakesOneActionSet(t *testing.T) {
 // TestCoalescedEventsAreCountedOnce: each event is part of one ActionSet, and there
 // are fewer ActionSets by exactly those that joined another.
 func TestCoalescedEventsAreCountedOnce(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.trigger(coalesced)
 	stop := l.killing()
@@ -112,11 +114,17 @@ func (l *lab) trigger(text string) {
 	trigger.Name = "frontdoor"
 	_, err := l.clients.ActionTriggers(l.namespace).Create(l.t.Context(), &trigger, metav1.CreateOptions{})
 	require.NoError(l.t, err)
+	l.mayFire("frontdoor")
+}
+
+// mayFire lets the sender that signs fire triggers.
+func (l *lab) mayFire(triggers ...string) {
+	l.t.Helper()
 	role := &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Name: "fire"},
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"salvor.io"}, Resources: []string{"actiontriggers"}, ResourceNames: []string{"frontdoor"}, Verbs: []string{"fire"}}},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"salvor.io"}, Resources: []string{"actiontriggers"}, ResourceNames: triggers, Verbs: []string{"fire"}}},
 	}
-	_, err = l.clients.Kube.RbacV1().Roles(l.namespace).Create(l.t.Context(), role, metav1.CreateOptions{})
+	_, err := l.clients.Kube.RbacV1().Roles(l.namespace).Create(l.t.Context(), role, metav1.CreateOptions{})
 	require.NoError(l.t, err)
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "fire"},
@@ -197,7 +205,8 @@ func (l *lab) gates(ctx context.Context) string {
 			return err.Error()
 		}
 		var state struct {
-			Window, Starting json.RawMessage
+			Window   json.RawMessage `json:"window"`
+			Starting json.RawMessage `json:"starting"`
 		}
 		_ = json.Unmarshal(entry.Value(), &state)
 		if len(state.Window) > 0 || len(state.Starting) > 0 {
@@ -226,4 +235,3 @@ func (l *lab) outcome(id string) event.OutcomeRun {
 	require.Len(l.t, outcome.Runs, 1, id)
 	return outcome.Runs[0]
 }
-

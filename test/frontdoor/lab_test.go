@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +32,7 @@ var (
 const (
 	// patience bounds every wait. Nothing is expected to take it.
 	patience = 3 * time.Minute
+	tick     = 100 * time.Millisecond
 	// outside is the stream of the senders; the namespace is the last token.
 	outside = "OUTSIDE"
 	token   = "a-token-for-the-test"
@@ -78,10 +78,31 @@ type lab struct {
 	url       string
 	probes    string
 	args      []string
+	// tokenFile and keyFile are what senders show.
+	tokenFile, keyFile string
 
-	mu    sync.Mutex
-	log   bytes.Buffer
+	log   output
 	kills int
+}
+
+// output may be read while a process writes to it.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write takes what a process says.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// String is what was said so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 func newLab(t *testing.T) *lab {
@@ -89,8 +110,6 @@ func newLab(t *testing.T) *lab {
 	l := &lab{t: t, namespace: server.Namespace(t)}
 	t.Cleanup(func() {
 		if t.Failed() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
 			text := l.log.String()
 			t.Logf("the end of the log:\n%s", text[max(0, len(text)-20_000):])
 		}
@@ -114,13 +133,14 @@ func newLab(t *testing.T) *lab {
 	listen := freeAddress(t)
 	l.url, l.probes = "http://"+listen+"/events/"+l.namespace, freeAddress(t)
 	secrets := t.TempDir()
-	tokenFile, keys := filepath.Join(secrets, "token"), filepath.Join(secrets, "keys")
-	require.NoError(t, os.WriteFile(tokenFile, []byte(token), 0o600))
+	keys := filepath.Join(secrets, "keys")
+	l.tokenFile, l.keyFile = filepath.Join(secrets, "token"), filepath.Join(keys, signer)
+	require.NoError(t, os.WriteFile(l.tokenFile, []byte(token), 0o600))
 	require.NoError(t, os.Mkdir(keys, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(keys, signer), []byte("whsec_"+base64.StdEncoding.EncodeToString(signingKey)), 0o600))
+	require.NoError(t, os.WriteFile(l.keyFile, []byte("whsec_"+base64.StdEncoding.EncodeToString(signingKey)), 0o600))
 	l.args = []string{
 		"serve", "--roles", "bridge", "--kubeconfig", server.Kubeconfig(t), "--nats", "nats://" + broker, "--namespaces", l.namespace,
-		"--listen", listen, "--probe-listen", l.probes, "--ingress-token-file", tokenFile, "--ingress-hmac-keys", keys,
+		"--listen", listen, "--probe-listen", l.probes, "--ingress-token-file", l.tokenFile, "--ingress-hmac-keys", keys,
 		"--nats-events", "in.*", "--nats-events-stream", outside + "/outside.*", "--ingress-rate", "0",
 	}
 	return l
@@ -169,18 +189,10 @@ func (l *lab) ready() bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// Write takes the log of the processes.
-func (l *lab) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.log.Write(p)
-}
-
 // process starts the program. It ends with the test.
 func (l *lab) process(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, *program, args...) //nolint:gosec // the test built it
-	cmd.Stdout, cmd.Stderr = l, l
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: false}
+	cmd := exec.CommandContext(ctx, *program, args...)
+	cmd.Stdout, cmd.Stderr = &l.log, &l.log
 	if err := cmd.Start(); err != nil {
 		l.t.Errorf("start %v: %v", args, err)
 	}

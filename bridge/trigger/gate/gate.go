@@ -115,6 +115,9 @@ func (s *State) turn(r *Rules, now time.Time, t *Todo) {
 }
 
 func (s *State) begin(w *Window, name string) {
+	if len(s.Starting) >= mostBodies {
+		w.Last.Body = nil // the record must fit into a message
+	}
 	s.Starting = append(s.Starting, Start{Name: name, Window: *w})
 	s.Newest = max(s.Newest, w.Last.Sequence)
 }

@@ -56,7 +56,6 @@ type model struct {
 	arrived  map[uint64]bool
 	order    []string
 	made     map[string]*made
-	fresh    int
 }
 
 func newModel(t require.TestingT, next chooser) *model {

@@ -21,6 +21,11 @@ const (
 	Memory = 15 * time.Minute
 	// mostSeen bounds the identities.
 	mostSeen = 8192
+	// mostAnswers bounds the different answers to them: events that start an ActionSet
+	// each, whose names keep them apart beyond that.
+	mostAnswers = 1024
+	// mostBodies bounds the events that are kept whole while their ActionSets are made.
+	mostBodies = 8
 )
 
 // Rules are what the trigger says.
@@ -212,6 +217,9 @@ func (s *State) windowKey(first *Event, now time.Time) string {
 func (s *State) active(name string) int {
 	return slices.IndexFunc(s.Active, func(a Active) bool { return a.Name == name })
 }
+
+// IsStarting says that an ActionSet is to be made, or perhaps is.
+func (s *State) IsStarting(name string) bool { return s.starting(name) >= 0 }
 
 func (s *State) starting(name string) int {
 	return slices.IndexFunc(s.Starting, func(a Start) bool { return a.Name == name })

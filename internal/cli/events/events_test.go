@@ -187,8 +187,13 @@ func TestErrors(t *testing.T) {
 	_, _, err := run(t.Context(), nil, "-f", "--to", newFeed(t, refuses(http.StatusForbidden, "no")).URL)
 	require.ErrorContains(t, err, "403 Forbidden")
 	for _, args := range [][]string{
-		{}, {"--to", "ftp://x"}, {"--to", "http://me:pw@x"}, {"--to", "http://x", "-o", "xml"},
-		{"--to", "http://x", "--ca-file", "/nowhere"}, {"--to", "http://x", "--token-file", "/nowhere"}, {"--to", "http://127.0.0.1:1"},
+		{},
+		{"--to", "ftp://x"},
+		{"--to", "http://me:pw@x"},
+		{"--to", "http://x", "-o", "xml"},
+		{"--to", "http://x", "--ca-file", "/nowhere"},
+		{"--to", "http://x", "--token-file", "/nowhere"},
+		{"--to", "http://127.0.0.1:1"},
 	} {
 		_, _, err := run(t.Context(), nil, args...)
 		require.Error(t, err, args)

@@ -71,9 +71,10 @@ func (r *reader) run(ctx context.Context) error {
 	for failed := 0; ; failed++ {
 		before := r.came
 		err := r.read(ctx)
+		if r.follow && ctx.Err() != nil {
+			return nil //nolint:nilerr // that is how following ends
+		}
 		switch final := (*finalError)(nil); {
-		case r.follow && ctx.Err() != nil:
-			return nil
 		case !r.follow || errors.As(err, &final):
 			return err
 		case r.came > before || err == nil:
