@@ -23,6 +23,10 @@ func (s *State) Arrive(r *Rules, e *Event, now time.Time) Arrival {
 	if known, ok := s.known(e); ok {
 		return Arrival{Answer: known}
 	}
+	if s.kept()+len(e.Body) > mostKept {
+		light := *e
+		light.Body, e = nil, &light
+	}
 	a, joined := s.take(r, e, now)
 	s.remember(e, a, now)
 	return Arrival{Answer: a, Fresh: true, Joined: joined}

@@ -39,7 +39,7 @@ func (s *State) forget(now time.Time) {
 	for i := range s.Seen {
 		total += len(s.Seen[i].IDs)
 	}
-	for drop < len(s.Seen) && (s.old(&s.Seen[drop], now) || total-len(s.Seen[drop].IDs) >= mostSeen) {
+	for drop < len(s.Seen) && (s.old(&s.Seen[drop], now) || total-len(s.Seen[drop].IDs) >= mostSeen || len(s.Seen)-drop > mostAnswers) {
 		total -= len(s.Seen[drop].IDs)
 		drop++
 	}
