@@ -177,8 +177,8 @@ func (k *keeper) load(ctx context.Context, e *entry) error {
 func (k *keeper) commitOnce(ctx context.Context, e *entry, inputs []input) (gate.Todo, error) {
 	s := e.known.state
 	t, err := k.triggerOf(ctx, e)
-	if errors.Is(err, errGone) && len(inputs) == 0 {
-		return gate.Todo{}, k.drop(ctx, e)
+	if errors.Is(err, errGone) && !slices.ContainsFunc(inputs, func(in input) bool { return in.done != nil }) {
+		return gate.Todo{}, k.drop(ctx, e) // what else has happened matters to nobody
 	}
 	if err != nil {
 		return gate.Todo{}, err
