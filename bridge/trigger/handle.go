@@ -44,6 +44,9 @@ func (c *Controller) handle(ctx context.Context, msg jetstream.Msg) outcome {
 	if isRunEnd(a.event) {
 		c.keeper.runEnded(a.event)
 	}
+	if a.namespace != "" && !c.Watcher.watches(a.namespace) {
+		return outcome{} // another bridge sees the triggers, and says what becomes of it
+	}
 	triggers := c.matching(a.namespace, a.event)
 	if len(triggers) == 0 && a.delivery == 1 && (!isOwn(a.event) || isFor(a.event)) {
 		return outcome{again: settle}
