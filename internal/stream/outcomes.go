@@ -23,8 +23,8 @@ func NewOutcomes(js jetstream.JetStream) *Outcomes {
 }
 
 // Decide writes what triggers did with an event. What another bridge wrote about
-// other triggers stays; of one trigger, an ActionSet that was started is not
-// forgotten for what came later.
+// other triggers stays; of one trigger, an ActionSet that was started, or will be, is
+// not forgotten for what came later: the same event of one who may not send it.
 func (o *Outcomes) Decide(ctx context.Context, d *event.Decision) error {
 	key := event.DecisionKey(d.Namespace, d.Source, d.ID)
 	for {
@@ -62,11 +62,23 @@ func merge(old, d *event.Decision) *event.Decision {
 		switch {
 		case at < 0:
 			out.Triggers = append(out.Triggers, next)
-		case out.Triggers[at].Result != event.ResultStarted || next.Result == event.ResultStarted:
+		case rank(next.Result) >= rank(out.Triggers[at].Result):
 			out.Triggers[at] = next
 		}
 	}
 	return &out
+}
+
+// rank orders results by what they leave to wait for.
+func rank(r event.Result) int {
+	switch r {
+	case event.ResultStarted:
+		return 2
+	case event.ResultWaiting:
+		return 1
+	case event.ResultRejected, event.ResultRefused, event.ResultForbidden:
+	}
+	return 0
 }
 
 // Decision returns what became of an event that was addressed to a namespace, ""

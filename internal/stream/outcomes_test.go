@@ -50,6 +50,22 @@ func TestDecisionsMerge(t *testing.T) {
 	assert.NotNil(t, d.Triggers)
 }
 
+// The same event of a sender who may not fire the trigger does not take away what
+// another one waits for.
+func TestWaitingIsNotForgotten(t *testing.T) {
+	o := stream.NewOutcomes(natstest.Start(t))
+	for _, next := range []event.TriggerDecision{
+		{Trigger: "t", Result: event.ResultForbidden},
+		{Trigger: "t", Result: event.ResultWaiting, Window: "w"},
+		{Trigger: "t", Result: event.ResultForbidden},
+	} {
+		require.NoError(t, o.Decide(t.Context(), &event.Decision{Source: "/s", ID: "1", Triggers: []event.TriggerDecision{next}}))
+	}
+	d, _, err := o.Decision(t.Context(), "", "/s", "1")
+	require.NoError(t, err)
+	assert.Equal(t, "w", d.Triggers[0].Window)
+}
+
 func TestWindowAndWatch(t *testing.T) {
 	o := stream.NewOutcomes(natstest.Start(t))
 	key := event.WindowKey("u", "k", "/s", "1")
