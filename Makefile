@@ -61,6 +61,10 @@ chaos: cluster images ## Kill every process at every boundary and count effects 
 	@bin/chaos/chaos -kills $(CHAOS_RUNS) $(if $(CHAOS_SEED),-seed $(CHAOS_SEED)) $(if $(CHAOS_ONLY),-only $(CHAOS_ONLY)) $(CHAOSFLAGS)
 	go test -tags chaos -count 1 -timeout 30m ./test/chaos/r3 -v -r3.for $(CHAOS_R3)
 
+.PHONY: frontdoor
+frontdoor: test-tools ## 1,000 events three times each through every door, the bridge killed every 5 s
+	go test ./test/frontdoor -count 1 -v -timeout 30m -frontdoor.events 1000 -frontdoor.kill 5s
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters on both modules
 	$(GOLANGCI_LINT) run ./...

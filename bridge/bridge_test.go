@@ -266,7 +266,7 @@ func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 		var response *http.Response
 		err := c.fate.meets("make an ActionSet", func() error {
 			var err error
-			response, err = c.next.RoundTrip(r)
+			response, err = c.next.RoundTrip(r) //nolint:bodyclose // closed below, or by the client
 			return err
 		})
 		if err != nil && response != nil {

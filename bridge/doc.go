@@ -10,6 +10,8 @@
 //	ingress    HTTP endpoint for CloudEvents → EVENTS
 //	trigger    EVENTS × ActionTriggers → ActionSets
 //	schedule   the clock × ActionTriggers → ticks on EVENTS
+//	kubesource Kubernetes objects × ActionTriggers → events on EVENTS
+//	retention  what ActionTriggers do not keep → ActionSets that remove data → deletion
 //	sink       EVENTS → HTTP endpoints, the lifecycle of runs
 //	feed       EVENTS → who asks on HTTP, the lifecycle of runs
 //

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -51,9 +52,7 @@ func (w *world) http(method, path string, header map[string]string, body string)
 func (w *world) waitFor(header map[string]string, body string) event.Outcome {
 	w.t.Helper()
 	all := map[string]string{"Content-Type": "application/cloudevents+json", "Prefer": "wait=60"}
-	for name, value := range header {
-		all[name] = value
-	}
+	maps.Copy(all, header)
 	code, _, text := w.http(http.MethodPost, "/events/"+w.namespace, all, body)
 	require.Equal(w.t, http.StatusOK, code, string(text))
 	var outcomes []event.Outcome
@@ -141,10 +140,21 @@ func TestSignedEventFiresWhatItMay(t *testing.T) {
 	assert.NotEmpty(t, w.actionSetsOf("allowed"))
 	assert.Empty(t, w.actionSetsOf("denied"))
 
+	// It may ask what became of its event, each question signed anew.
+	query := fmt.Sprint("source=%2Fshop&id=signed-", n)
+	question, asking := "/events/"+w.namespace+"/outcome?"+query, sign(query)
+	code, _, text := w.http(http.MethodGet, question, asking, "")
+	require.Equal(t, http.StatusOK, code, string(text))
+	var outcome event.Outcome
+	require.NoError(t, json.Unmarshal(text, &outcome))
+	assert.Equal(t, map[string]event.Result{"allowed": event.ResultStarted, "denied": event.ResultForbidden}, results(outcome))
+	code, _, _ = w.http(http.MethodGet, question, asking, "")
+	assert.Equal(t, http.StatusUnauthorized, code, "a question counts once too")
+
 	w.stop()
 	w.start()
 	header["Content-Type"] = "application/cloudevents+json"
-	code, _, text := w.http(http.MethodPost, "/events/"+w.namespace, header, body)
+	code, _, text = w.http(http.MethodPost, "/events/"+w.namespace, header, body)
 	assert.Equal(t, http.StatusUnauthorized, code)
 	assert.Contains(t, string(text), `"reason":"replayed"`)
 	assert.NotContains(t, w.log.String(), "anybody who can reach")

@@ -32,10 +32,16 @@ func (w *world) publish(id, typ string, sender *event.Sender) {
 // decision waits for what became of an event, windows followed to their end.
 func (w *world) decision(id string) event.TriggerDecision {
 	w.t.Helper()
+	return w.decisionFor(id, "")
+}
+
+// decisionFor is decision for an event of a sender.
+func (w *world) decisionFor(id, sender string) event.TriggerDecision {
+	w.t.Helper()
 	var out event.TriggerDecision
 	outcomes := stream.NewOutcomes(w.js)
 	require.EventuallyWithT(w.t, func(c *assert.CollectT) {
-		d, _, err := outcomes.Decision(w.t.Context(), w.namespace, "/shop", id)
+		d, _, err := outcomes.Decision(w.t.Context(), w.namespace, "/shop", id, sender)
 		if !assert.NoError(c, err) || !assert.Len(c, d.Triggers, 1) {
 			return
 		}
@@ -55,7 +61,7 @@ func (w *world) waits(id string) {
 	w.t.Helper()
 	outcomes := stream.NewOutcomes(w.js)
 	require.EventuallyWithT(w.t, func(c *assert.CollectT) {
-		d, _, err := outcomes.Decision(w.t.Context(), w.namespace, "/shop", id)
+		d, _, err := outcomes.Decision(w.t.Context(), w.namespace, "/shop", id, "")
 		if assert.NoError(c, err) && assert.Len(c, d.Triggers, 1) {
 			assert.Equal(c, event.ResultWaiting, d.Triggers[0].Result)
 			_, _, err = outcomes.Window(w.t.Context(), d.Triggers[0].Window)
@@ -446,13 +452,14 @@ func TestAuthorization(t *testing.T) {
 	w.user = "alice"
 	grant(t, w, []rbacv1.PolicyRule{{APIGroups: []string{salvor.GroupName}, Resources: []string{"actiontriggers"}, ResourceNames: []string{"t"}, Verbs: []string{"fire"}}})
 	w.publish("1", "t.a", &event.Sender{User: "mallory", Groups: []string{"system:authenticated"}})
-	refused := w.decision("1")
+	refused := w.decisionFor("1", "mallory")
 	assert.Equal(t, event.ResultForbidden, refused.Result)
 	assert.Contains(t, refused.Reason, "mallory may not fire")
 	w.publish("1", "t.a", &event.Sender{User: "alice"}) // the same event, from one who may
 	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Len(c, w.actionSets(), 1) }, patience, tick)
 	w.drained()
-	assert.Equal(t, event.ResultStarted, w.decision("1").Result)
+	assert.Equal(t, event.ResultStarted, w.decisionFor("1", "alice").Result)
+	assert.Equal(t, event.ResultForbidden, w.decisionFor("1", "mallory").Result, "each is told about its own event")
 	w.found("t", func(c *assert.CollectT, s *salvor.ActionTriggerStatus) {
 		assert.Equal(c, salvor.TriggerCounts{Matched: 2, Started: 1, Rejected: 1}, *s.Counts)
 	})
@@ -476,7 +483,7 @@ func TestInvalidTriggers(t *testing.T) {
 	w.drained()
 	require.Len(t, w.actionSets(), 1)
 	assert.Equal(t, "good", w.actionSets()[0].Labels[salvor.LabelTrigger])
-	d, _, err := stream.NewOutcomes(w.js).Decision(t.Context(), w.namespace, "/shop", "1")
+	d, _, err := stream.NewOutcomes(w.js).Decision(t.Context(), w.namespace, "/shop", "1", "")
 	require.NoError(t, err)
 	results := map[string]event.Result{}
 	for _, one := range d.Triggers {
@@ -491,7 +498,7 @@ func TestNothingMatches(t *testing.T) {
 	w.publish("1", "t.a", nil)
 	outcomes := stream.NewOutcomes(w.js)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		d, _, err := outcomes.Decision(t.Context(), w.namespace, "/shop", "1")
+		d, _, err := outcomes.Decision(t.Context(), w.namespace, "/shop", "1", "")
 		if assert.NoError(c, err) {
 			assert.Empty(c, d.Triggers)
 		}
@@ -504,7 +511,7 @@ func TestForeignEventIsNotDecided(t *testing.T) {
 	w := newWorld(t, func(o *bridgeOptions) { o.Namespaces = []string{server.Namespace(t)} }).start()
 	w.publish("1", "t.a", nil)
 	w.drained()
-	_, _, err := stream.NewOutcomes(w.js).Decision(t.Context(), w.namespace, "/shop", "1")
+	_, _, err := stream.NewOutcomes(w.js).Decision(t.Context(), w.namespace, "/shop", "1", "")
 	assert.ErrorIs(t, err, stream.ErrNotFound)
 }
 

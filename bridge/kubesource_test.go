@@ -139,6 +139,8 @@ func TestAnnotationFires(t *testing.T) {
 	}
 	assert.Len(t, ids, 6)
 
+	require.Eventually(t, func() bool { return len(w.actionSets()) == 6 }, patience, tick, "each starts one ActionSet")
+
 	// The record goes with the trigger, also when nobody looks.
 	kv, err := w.js.KeyValue(t.Context(), event.BucketTriggers)
 	require.NoError(t, err)

@@ -27,7 +27,8 @@ func keeper(t *testing.T) (*world, *salvor.ActionTrigger) {
 	t.Helper()
 	w := newWorld(t, func(o *bridge.Options) { o.RetentionInterval = time.Second })
 	w.blueprint("bp", "backup", "delete")
-	return w, w.trigger("nightly", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Keep = &salvor.Retention{Count: new(int32(2))} })
+	owner := w.trigger("nightly", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Keep = &salvor.Retention{Count: new(int32(2))} })
+	return w, owner
 }
 
 func (w *world) blueprint(name string, actions ...string) {
@@ -312,8 +313,8 @@ func TestRetentionWithoutTheRight(t *testing.T) {
 	grant(t, w, rules)
 	w.start()
 	old := w.backup(owner, "b0", "") // without artifacts there is nothing to run
-	w.backup(owner, "b1", "path/1")
-	w.backup(owner, "b2", "path/2")
+	w.backup(owner, "b1", "")
+	w.backup(owner, "b2", "")
 	assert.Contains(t, w.said("nightly", retention.Condition, "PruneRefused").Message, "delete on actionsets.cr.kanister.io")
 	rules[0].Verbs = append(rules[0].Verbs, "delete")
 	_, err := w.clients.Kube.RbacV1().Roles(w.namespace).Update(t.Context(),
@@ -321,4 +322,36 @@ func TestRetentionWithoutTheRight(t *testing.T) {
 	require.NoError(t, err)
 	w.gone(old)
 	w.said("nightly", retention.Condition, "Keeping")
+}
+
+// The whole way: events make ActionSets, of which the trigger keeps one for each key.
+func TestRetentionOfWhatEventsMade(t *testing.T) {
+	w := newWorld(t, nil)
+	w.blueprint("bp", "backup", "delete")
+	w.trigger("nightly", "t.a", func(t *salvor.ActionTrigger) {
+		t.Spec.Keep, t.Spec.Key = &salvor.Retention{Count: new(int32(1))}, "{{ .Event.id | trunc 1 }}"
+	})
+	w.start()
+	w.ready("nightly", "Watching")
+	for _, id := range []string{"a1", "a2", "b1"} {
+		w.send("/events/"+w.namespace, id, "t.a")
+	}
+	require.Eventually(t, func() bool { return len(w.actionSets()) == 3 }, patience, tick)
+	for _, as := range w.actionSets() {
+		w.advance(&as, begin)
+		w.advance(&as, leaves("path/"+as.Name))
+	}
+	require.Eventually(t, func() bool { return len(w.actionSets()) == 4 }, patience, tick, "one is pruned")
+	for _, as := range w.actionSets() {
+		if as.Labels[salvor.LabelPrunes] != "" {
+			w.advance(&as, begin)
+			w.advance(&as, leaves(""))
+		}
+	}
+	require.Eventually(t, func() bool { return len(w.actionSets()) == 2 }, patience, tick, "one is gone, and what removed its data")
+	keys := map[byte]bool{}
+	for _, as := range w.actionSets() {
+		keys[as.Annotations[salvor.AnnotationEventID][0]] = true
+	}
+	assert.Equal(t, map[byte]bool{'a': true, 'b': true}, keys)
 }

@@ -45,7 +45,9 @@ func (w *worker) apply(ctx context.Context, rec *record, inputs ...decide.Input)
 		revision, err := w.runs.Update(ctx, &next, rec.revision)
 		failpoint.Here(failpoint.DispatcherAfterWrite)
 		if err == nil {
-			w.spans.Export(ctx, telemetry.Ended(&rec.run, &next)...)
+			if w.spans != nil {
+				w.spans.Export(ctx, telemetry.Ended(&rec.run, &next)...)
+			}
 			rec.run, rec.revision = next, revision
 			rec.owed = append(rec.owed, effects...)
 			w.records[next.UID] = rec // also one that had ended and goes on

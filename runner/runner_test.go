@@ -20,6 +20,7 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
+	"github.com/salvor-io/salvor/internal/telemetry"
 	"github.com/salvor-io/salvor/runner/function"
 )
 
@@ -33,6 +34,7 @@ func TestSuccessIsReportedAndAcknowledged(t *testing.T) {
 	assert.Equal(t, map[string]string{"kanister.io/JobID": "7"}, c.Labels)
 	assert.Equal(t, "dump", c.Phase)
 	assert.Equal(t, "backup", c.Action)
+	assert.Equal(t, telemetry.ForAttempt("", b.key(event.KindCore, 0)), c.Traceparent, "what the span of the attempt will be")
 	r := b.report()
 	assert.Equal(t, event.ReportSucceeded, r.Kind)
 	assert.Equal(t, b.key(event.KindCore, 0), r.Key)

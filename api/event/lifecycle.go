@@ -188,8 +188,8 @@ func PhaseEnded(run *Run, k Key, phase *Phase) (Told, bool) {
 	l.Phase, l.Kind, l.Attempt = c.name(phase.Name), k.Kind, k.Attempt
 	l.StartedAt, l.EndedAt = utc(phase.StartedAt), utc(phase.EndedAt)
 	l.Truncated = c.cut
-	told := Told{Type: typ, ID: k.String() + "." + string(phase.State), Lifecycle: l}
-	if phase.EndedAt != nil {
+	told := Told{Type: typ, ID: k.String() + "." + string(phase.State), At: run.UpdatedAt, Lifecycle: l}
+	if phase.EndedAt != nil { // else it was taken over from a status
 		told.At = *phase.EndedAt
 	}
 	return told, true

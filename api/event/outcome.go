@@ -42,10 +42,13 @@ const (
 // BucketOutcomes. It is written once all triggers have been looked at; nothing is
 // written for Salvor's own events.
 type Decision struct {
-	Namespace string    `json:"namespace,omitempty"`
-	Source    string    `json:"source"`
-	ID        string    `json:"id"`
-	At        time.Time `json:"at"`
+	Namespace string `json:"namespace,omitempty"`
+	Source    string `json:"source"`
+	ID        string `json:"id"`
+	// Sender is the user who sent the event; empty if nobody was asked. What another
+	// one sent under the same source and id is decided on its own.
+	Sender string    `json:"sender,omitempty"`
+	At     time.Time `json:"at"`
 	// Triggers that matched; none if nothing did.
 	Triggers []TriggerDecision `json:"triggers"`
 }
@@ -65,9 +68,11 @@ type TriggerDecision struct {
 }
 
 // DecisionKey is the key in BucketOutcomes of what became of an event that was
-// addressed to a namespace, "" for all.
-func DecisionKey(namespace, source, id string) string {
-	return "event." + digest(namespace, source, id)
+// addressed to a namespace, "" for all. sender is the user who sent it, "" if nobody
+// was asked: without it, one who may fire nothing could answer in advance for one who
+// may.
+func DecisionKey(namespace, source, id, sender string) string {
+	return "event." + digest(namespace, source, id, sender)
 }
 
 // WindowKey is the key in BucketOutcomes of what became of events that waited

@@ -22,7 +22,7 @@
 // # Who sends
 //
 // Each way of authentication is an Authenticator; whoever is let in by any of the
-// configured ones is in, and who it is is stored with the event, for the triggers to
+// configured ones is in, and its identity is stored with the event, for the triggers to
 // ask RBAC about. The body is read before that only for a signature, and within its
 // limit. A refusal is as telling as the most telling of the ways: "audience" is of
 // more use than "unauthorized".
@@ -43,7 +43,8 @@
 // signature that was used is marked in LEASES for as long as its timestamp would be
 // taken, so all bridges know it and a restart does not forget it. If nothing becomes
 // of the request the mark is taken away, since the sender is told to send it again.
-// Headers are not signed, so events in headers are refused.
+// Headers are not signed, so events in headers are refused; a question (GET) is signed
+// with its query in the place of the body.
 //
 // # Decoding
 //
@@ -78,4 +79,8 @@
 // Nats-Rollup…) can get there, nor the one that says who sent the event. Attribute
 // values hold no control characters. Sources below /salvor/, types below io.salvor. and
 // extensions that begin with salvor are Salvor's own and are refused.
+//
+// What became of an event is told to the user who sent it, and of one without a
+// sender to everybody who may send: another user's event of the same source and id is
+// another event, and can neither hide nor answer for it.
 package ingress

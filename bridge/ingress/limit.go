@@ -57,6 +57,18 @@ func (l *limits) take(sender string, n int) *RefusedError {
 	return refused
 }
 
+// takeRest is take for a request of n events of which one was taken when it came in.
+func (l *limits) takeRest(sender string, n int) *RefusedError {
+	if l == nil {
+		return nil
+	}
+	refused := l.take(sender, min(n, l.burst)-1)
+	if refused != nil {
+		refused.After += time.Duration(float64(time.Second) / float64(l.rate)) // one is taken when it comes again
+	}
+	return refused
+}
+
 func (l *limits) of(sender string) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,6 +3,7 @@ package ingress
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -40,6 +41,23 @@ func TestRate(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, code, body)
 	assert.Len(t, e.stored(), stored)
 	fake.Step(time.Minute)
+	code, _, body = e.post("/events", map[string]string{"Content-Type": "application/cloudevents-batch+json"}, batch)
+	assert.Equal(t, http.StatusAccepted, code, body)
+	// One with more events than the burst takes all of it: otherwise it never could pass.
+	fake.Step(time.Minute)
+	const large = `[{"specversion":"1.0","id":"c1","source":"/a","type":"t"},{"specversion":"1.0","id":"c2","source":"/a","type":"t"},` +
+		`{"specversion":"1.0","id":"c3","source":"/a","type":"t"},{"specversion":"1.0","id":"c4","source":"/a","type":"t"}]`
+	code, _, body = e.post("/events", map[string]string{"Content-Type": "application/cloudevents-batch+json"}, large)
+	assert.Equal(t, http.StatusAccepted, code, body)
+	code, _ = one(6)
+	assert.Equal(t, http.StatusTooManyRequests, code)
+	// Who comes again when it was told to is let in.
+	fake.Step(4 * time.Second)
+	code, header, _ = e.post("/events", map[string]string{"Content-Type": "application/cloudevents-batch+json"}, batch)
+	require.Equal(t, http.StatusTooManyRequests, code)
+	seconds, err := strconv.Atoi(header.Get("Retry-After"))
+	require.NoError(t, err)
+	fake.Step(time.Duration(seconds) * time.Second)
 	code, _, body = e.post("/events", map[string]string{"Content-Type": "application/cloudevents-batch+json"}, batch)
 	assert.Equal(t, http.StatusAccepted, code, body)
 }

@@ -30,7 +30,7 @@ type Outcomes struct {
 // Decisions are what triggers did with events; *stream.Outcomes is it. Both methods
 // return stream.ErrNotFound for what is not decided yet.
 type Decisions interface {
-	Decision(ctx context.Context, namespace, source, id string) (*event.Decision, uint64, error)
+	Decision(ctx context.Context, namespace, source, id, sender string) (*event.Decision, uint64, error)
 	Window(ctx context.Context, window string) (*event.TriggerDecision, uint64, error)
 }
 
@@ -43,14 +43,31 @@ type asked struct {
 // errUndecided: nothing is known of the event.
 var errUndecided = errors.New("undecided")
 
+// decision is what became of an event that who asks sent or, if there is none, of one
+// that nobody was asked about. Who else sent one of that name, and what it started, is
+// neither told nor taken for the answer.
+func (s *Server) decision(ctx context.Context, a asked) (*event.Decision, error) {
+	senders := []string{""}
+	if a.sender != nil {
+		senders = []string{a.sender.User, ""}
+	}
+	for _, sender := range senders {
+		decision, _, err := s.Outcomes.Decisions.Decision(ctx, a.namespace, a.source, a.id, sender)
+		if err == nil {
+			return decision, nil
+		}
+		if !errors.Is(err, stream.ErrNotFound) {
+			return nil, fmt.Errorf("what became of event %s: %w", a.id, err)
+		}
+	}
+	return nil, errUndecided
+}
+
 // look returns what became of an event so far; errUndecided if nothing is known.
 func (s *Server) look(ctx context.Context, a asked) (*event.Outcome, error) {
-	decision, _, err := s.Outcomes.Decisions.Decision(ctx, a.namespace, a.source, a.id)
-	if errors.Is(err, stream.ErrNotFound) {
-		return nil, errUndecided
-	}
+	decision, err := s.decision(ctx, a)
 	if err != nil {
-		return nil, fmt.Errorf("what became of event %s: %w", a.id, err)
+		return nil, err
 	}
 	out := &event.Outcome{Namespace: a.namespace, Source: a.source, ID: a.id, Runs: []event.OutcomeRun{}, Done: true}
 	for i := range decision.Triggers {

@@ -247,6 +247,26 @@ func TestOutcomeOfOthers(t *testing.T) {
 	}}, out.Runs[1])
 }
 
+// What another sender sends under the same source and id is no answer to who waits:
+// it could say in advance that nothing matches.
+func TestOutcomeIsTheSenders(t *testing.T) {
+	e, store, objects := newOutcomes(t, func(c *Config) { c.Authorizer, c.Auth = onlyA{}, []Authenticator{someone{}} })
+	objects.put("a-1", nil)
+	const path = "/events/shop/outcome?source=/shop&id=1"
+	for _, triggers := range [][]event.TriggerDecision{nil, {{Namespace: "shop", Trigger: "a", Result: event.ResultForbidden, Reason: "mallory may not"}}} {
+		require.NoError(t, store.Decide(t.Context(), &event.Decision{Namespace: "shop", Source: "/shop", ID: "1", Sender: "mallory", Triggers: triggers}))
+		code, _, _ := e.outcome(path, nil)
+		assert.Equal(t, http.StatusNotFound, code)
+	}
+	require.NoError(t, store.Decide(t.Context(), &event.Decision{
+		Namespace: "shop", Source: "/shop", ID: "1", Sender: "app", Triggers: []event.TriggerDecision{started("a", "a-1")},
+	}))
+	code, _, out := e.outcome(path, nil)
+	assert.Equal(t, http.StatusOK, code)
+	require.Len(t, out.Runs, 1)
+	assert.Equal(t, event.ResultStarted, out.Runs[0].Result)
+}
+
 // The source is asked for as it was sent; one that the SDK writes in another way is
 // found all the same.
 func TestOutcomeFindsTheSource(t *testing.T) {

@@ -89,7 +89,7 @@ func (s *Server) take(ctx context.Context, c Credentials, grant *Grant) (taken r
 	if taken.events, err = Decode(ctx, c.Header, body); err != nil {
 		return taken, 0, err
 	}
-	if refused := s.limits.take(grant.Key, len(taken.events)-1); refused != nil {
+	if refused := s.limits.takeRest(grant.Key, len(taken.events)); refused != nil {
 		return taken, 0, refused
 	}
 	duplicates, err = s.store(ctx, taken)

@@ -350,7 +350,7 @@ func TestRefusedWithStatusReasonAndMetric(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c.body == "" && strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "another ") && c.body == "" {
+			if c.body == "" && c.method == "" && strings.HasPrefix(name, "signed") || strings.HasPrefix(name, "another ") && c.body == "" {
 				c.body = text("x")
 			}
 			before := d.rejected(c.reason)

@@ -50,7 +50,7 @@ func (l *lookout) fault() *fault {
 }
 
 // verdict is nil when changes count.
-func (l *lookout) verdict(_ *salvor.ActionTrigger, tooMany int) *fault {
+func verdict(tooMany int) *fault {
 	if tooMany > 0 {
 		return &fault{reason: reasonTooMany, message: fmt.Sprintf(
 			"%d objects are not followed, since a trigger follows %d at most; name fewer, or make several triggers", tooMany, mostObjects)}

@@ -225,19 +225,19 @@ func (c *Controller) handle(ctx context.Context, k key) (again time.Duration, er
 // compare tells what is new, and then remembers that it was told. In between lies an
 // event that would be told again under the same id.
 func (c *Controller) compare(ctx context.Context, k key, t *salvor.ActionTrigger, l *lookout, m *memory) error {
-	next, found, tooMany, err := l.compare(t, m.record, c.Clock.Now())
+	is, err := l.compare(t, m.record, c.Clock.Now())
 	if err != nil {
 		return err
 	}
 	if !t.Spec.Suspend {
-		for i := range found {
-			if _, err := c.Events.Publish(ctx, t.Namespace, found[i]); err != nil {
+		for i := range is.found {
+			if _, err := c.Events.Publish(ctx, t.Namespace, is.found[i]); err != nil {
 				return fmt.Errorf("tell what happened to Kubernetes objects: %w", err)
 			}
 		}
 	}
-	if m.record == nil || !reflect.DeepEqual(m.record, next) {
-		value, err := json.Marshal(next)
+	if m.record == nil || !reflect.DeepEqual(m.record, is.next) {
+		value, err := json.Marshal(is.next)
 		if err != nil {
 			return fmt.Errorf("encode what trigger %s/%s has seen: %w", t.Namespace, t.Name, err)
 		}
@@ -252,9 +252,9 @@ func (c *Controller) compare(ctx context.Context, k key, t *salvor.ActionTrigger
 			}
 			return fmt.Errorf("remember what trigger %s/%s has seen: %w", t.Namespace, t.Name, err)
 		}
-		m.record, m.revision = next, revision
+		m.record, m.revision = is.next, revision
 	}
-	c.tell(t, l.verdict(t, tooMany))
+	c.tell(t, verdict(is.tooMany))
 	return nil
 }
 

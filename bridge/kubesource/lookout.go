@@ -90,23 +90,32 @@ func (l *lookout) synced() bool {
 	return true
 }
 
-// compare is what is new for the trigger, as events, and what it has seen then.
-func (l *lookout) compare(t *salvor.ActionTrigger, was *record, now time.Time) (next *record, found []cloudevents.Event, tooMany int, err error) {
+// comparison is what is new for a trigger, as events, and what it has seen then.
+type comparison struct {
+	next  *record
+	found []cloudevents.Event
+	// tooMany is how many objects are not followed.
+	tooMany int
+}
+
+// compare finds out what is new for the trigger.
+func (l *lookout) compare(t *salvor.ActionTrigger, was *record, now time.Time) (*comparison, error) {
 	first := was == nil
 	if first {
 		was = &record{}
 	}
-	next = &record{Namespace: t.Namespace}
+	next := &record{Namespace: t.Namespace}
+	out := &comparison{next: next}
 	if a := t.Spec.When.Kubernetes.Annotation; a != nil {
 		var changes []change
 		of := strings.Join([]string{a.APIVersion, a.Kind, a.Key, a.Name}, " ")
-		next.Annotation, changes, tooMany = was.Annotation.compare(of, a.Key, now, l.objects(a))
+		next.Annotation, changes, out.tooMany = was.Annotation.compare(of, a.Key, now, l.objects(a))
 		for i := range changes {
 			e, err := annotationEvent(t, &changes[i], now)
 			if err != nil {
-				return nil, nil, 0, err
+				return nil, err // it says all
 			}
-			found = append(found, e)
+			out.found = append(out.found, e)
 		}
 	}
 	if o := t.Spec.When.Kubernetes.Event; o != nil {
@@ -121,16 +130,16 @@ func (l *lookout) compare(t *salvor.ActionTrigger, was *record, now time.Time) (
 		of := strings.Join([]string{strings.Join(o.Reasons, ","), o.Type, o.Kind, o.Name}, " ")
 		all := l.occurrences()
 		next.Events, fired, more = was.Events.compare(of, since, occurrencesOf(all))
-		tooMany += more
+		out.tooMany += more
 		for _, f := range fired {
 			e, err := objectEvent(t, all[f.uid], f, now)
 			if err != nil {
-				return nil, nil, 0, err
+				return nil, err // it says all
 			}
-			found = append(found, e)
+			out.found = append(out.found, e)
 		}
 	}
-	return next, found, tooMany, nil
+	return out, nil
 }
 
 // objects of the kind that have the name, if one is asked for. Those that the selector

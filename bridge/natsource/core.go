@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 
 // drainTimeout bounds the handling of what was delivered before the end.
 const drainTimeout = 5 * time.Second
+
+// ownSubjects is what Salvor's own subjects begin with.
+const ownSubjects = "salvor."
 
 // subscribe takes messages of a subject until ctx ends or the subscription breaks.
 func (s *Source) subscribe(ctx context.Context, from subject) error {
@@ -110,8 +114,20 @@ func problem(r *ingress.RefusedError) ingress.Problem {
 	return body
 }
 
+// answerable reports whether a sender may choose the subject for its answer. NATS
+// checks what a client publishes to, not where it wants the answer; this process may
+// publish to far more than a sender may, JetStream's API and Salvor's streams included.
+func answerable(reply string) bool {
+	return !strings.HasPrefix(reply, "$") && !strings.HasPrefix(reply, ownSubjects)
+}
+
 func (s *Source) reply(msg *nats.Msg, body any) {
 	if msg.Reply == "" {
+		return
+	}
+	if !answerable(msg.Reply) {
+		s.Log.Warn().Str("subject", msg.Subject).Str("reply", msg.Reply).
+			Msg("a sender asked for an answer on a subject that is Salvor's or NATS's own; it gets none")
 		return
 	}
 	text, err := json.Marshal(body)

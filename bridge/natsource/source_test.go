@@ -362,3 +362,36 @@ func FuzzMessage(f *testing.F) {
 		}
 	})
 }
+
+// Whoever may publish to a source may publish to nothing else through it: the answer
+// goes to no subject that belongs to Salvor or to NATS itself.
+func TestNoReplyToOwnSubjects(t *testing.T) {
+	js := natstest.Start(t)
+	s := start(t, js, nil)
+	s.ask(binary("salvor.in", "0", "")) // it listens
+	runs, err := js.Stream(t.Context(), event.StreamRuns)
+	require.NoError(t, err)
+	_, err = js.Publish(t.Context(), event.RunSubject("shop", "uid"), []byte("{}"))
+	require.NoError(t, err)
+	for i, reply := range []string{
+		"$JS.API.STREAM.PURGE." + event.StreamRuns, "$KV." + event.BucketLeases + ".stolen",
+		event.RunSubject("shop", "other"), event.ReportSubject("shop", "uid"), "salvor.in.shop",
+	} {
+		msg := binary("salvor.in.shop", fmt.Sprint(i+1), "")
+		msg.Reply = reply
+		require.NoError(t, js.Conn().PublishMsg(msg))
+	}
+	require.Eventually(t, func() bool { return len(stored(t, js)) == 6 }, patience, tick, "they are stored all the same")
+	s.stop() // so that all replies are sent
+	info, err := runs.Info(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, uint64(1), info.State.Msgs)
+	assert.Equal(t, uint64(1), info.State.LastSeq)
+	leases, err := js.KeyValue(t.Context(), event.BucketLeases)
+	require.NoError(t, err)
+	_, err = leases.Get(t.Context(), "stolen")
+	require.ErrorIs(t, err, jetstream.ErrKeyNotFound)
+	reports, err := js.Stream(t.Context(), event.StreamReports)
+	require.NoError(t, err)
+	assert.Zero(t, reports.CachedInfo().State.LastSeq)
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
@@ -87,7 +88,7 @@ func decide(in input) plan {
 	last := map[string]int{} // backups that are whole, by key
 	for _, s := range in.made {
 		backups[s.uid] = s
-		if s.state == good && !s.going && len(prunes[s.uid]) == 0 {
+		if s.state == good && len(s.marks) > 0 && !s.going && len(prunes[s.uid]) == 0 {
 			last[s.key]++
 		}
 	}
@@ -152,7 +153,10 @@ func (p *plan) surplus(in input, spoken func(*seen) bool) {
 	groups := map[string][]seen{}
 	for i := range in.made {
 		if s := &in.made[i]; s.state != open && !spoken(s) {
-			groups[s.key] = append(groups[s.key], *s)
+			// What is complete and left nothing is counted apart: it takes no backup's
+			// place.
+			group := s.key + "/" + strconv.FormatBool(len(s.marks) > 0)
+			groups[group] = append(groups[group], *s)
 		}
 	}
 	for _, key := range sortedKeys(groups) {

@@ -18,7 +18,7 @@ import (
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 )
 
-var noon = time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant
+var noon = time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
 
 // aBackup is complete and h hours old.
 func aBackup(name string, h int) seen {
@@ -77,6 +77,18 @@ func TestDecideByKey(t *testing.T) {
 	other := aBackup("b", 9)
 	other.key = "another"
 	assert.Empty(t, words(decide(input{keep: keepOne(), now: noon, made: []seen{aBackup("a", 1), other}}).wanted))
+}
+
+// What is complete and left nothing pushes no backup out.
+func TestDecideWithoutArtifacts(t *testing.T) {
+	none := func(name string, h int) seen {
+		s := aBackup(name, h)
+		s.marks = nil
+		return s
+	}
+	p := decide(input{keep: keepOne(), now: noon, made: []seen{none("a", 1), none("b", 2), aBackup("c", 3), aBackup("d", 4)}})
+	assert.Equal(t, "remove b", words(p.steps))
+	assert.Equal(t, "begin d", words(p.wanted))
 }
 
 func TestDecideFailedActionSets(t *testing.T) {

@@ -43,7 +43,8 @@
 //     takes it out of retention, for good.
 //
 // A complete ActionSet without artifacts has no data that could be removed, so it is
-// simply deleted. Deletions are on the condition of UID and resource version.
+// simply deleted. It is counted apart from those that left some, so that a blueprint
+// which no longer says where it put the data pushes no backup out. Deletions are on the condition of UID and resource version.
 //
 // # Keys
 //

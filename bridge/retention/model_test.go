@@ -130,13 +130,13 @@ func (c *cluster) prunesOf(as *kanister.ActionSet) []*kanister.ActionSet {
 	return out
 }
 
-// newerWhole reports whether the same trigger made a complete one for the same key
-// that is not being pruned; newer if it must be.
+// otherWhole reports whether the same trigger made a complete one for the same key
+// that is not being pruned, and that left data if the first did; newer if it must be.
 func (c *cluster) otherWhole(as *kanister.ActionSet, newer bool) bool {
 	return slices.ContainsFunc(c.all(), func(o *kanister.ActionSet) bool {
 		return o != as && o.Annotations[salvor.AnnotationTriggerUID] == as.Annotations[salvor.AnnotationTriggerUID] && !isPrune(o) &&
 			o.Labels[salvor.LabelTriggerKey] == as.Labels[salvor.LabelTriggerKey] && stateIn(o) == kanister.StateComplete &&
-			len(c.prunesOf(o)) == 0 &&
+			len(c.prunesOf(o)) == 0 && (len(left(o)) > 0) == (len(left(as)) > 0) &&
 			(!newer || cmp.Or(o.CreationTimestamp.Compare(as.CreationTimestamp.Time), cmp.Compare(o.Name, as.Name)) > 0)
 	})
 }

@@ -89,12 +89,12 @@ func (h *history) newTrigger(name string) {
 	switch rapid.IntRange(0, 6).Draw(h.t, "keep") {
 	case 0:
 		keep = nil
+	case 1:
+		keep.Daily, keep.TimeZone = new(rapid.Int32Range(1, 3).Draw(h.t, "daily")), "Europe/Berlin"
+	case 2:
+		keep.Within, keep.Failed = "24h", new(int32(1))
 	default:
 		keep.Count = new(rapid.Int32Range(1, 3).Draw(h.t, "count"))
-	case 2:
-		keep.Daily, keep.TimeZone = new(rapid.Int32Range(1, 3).Draw(h.t, "daily")), "Europe/Berlin"
-	case 3:
-		keep.Within, keep.Failed = "24h", new(int32(1))
 	}
 	t := &salvor.ActionTrigger{Spec: salvor.ActionTriggerSpec{Keep: keep}}
 	t.Namespace, t.Name, t.UID = "shop", name, types.UID(h.id("trigger-"))
@@ -307,7 +307,7 @@ func (h *history) rest() {
 		for _, as := range h.all() {
 			if as.Annotations[salvor.AnnotationTriggerUID] == string(owner.UID) && as.Labels[salvor.LabelTrigger] == owner.Name &&
 				stateIn(as) == kanister.StateComplete && len(h.prunesOf(as)) == 0 {
-				key := as.Labels[salvor.LabelTriggerKey]
+				key := as.Labels[salvor.LabelTriggerKey] + strconv.FormatBool(len(left(as)) > 0)
 				groups[key] = append(groups[key], trigger.Backup{Name: as.Name, At: as.CreationTimestamp.Time, Good: true})
 			}
 		}

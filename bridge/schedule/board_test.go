@@ -37,6 +37,8 @@ type board struct {
 	// bridges that are told of changes.
 	bridges []*bridge
 	uids    int
+	// before is where the stream ended when the board was made.
+	before uint64
 }
 
 // bridge is a Controller at work, driven by the test.
@@ -54,11 +56,24 @@ type bridge struct {
 
 func newBoard(t testing.TB, now string) *board {
 	t.Helper()
+	return newBoardOn(t, natstest.Start(t), now)
+}
+
+// newBoardOn is newBoard on a stream that others have used.
+func newBoardOn(t testing.TB, js jetstream.JetStream, now string) *board {
+	t.Helper()
 	at, err := time.Parse(time.RFC3339, now)
 	require.NoError(t, err)
-	return &board{
-		t: t, clock: testclock.NewFakeClock(at), js: natstest.Start(t), triggers: map[name]*salvor.ActionTrigger{},
-	}
+	b := &board{t: t, clock: testclock.NewFakeClock(at), js: js, triggers: map[name]*salvor.ActionTrigger{}}
+	b.before = b.lastSequence()
+	return b
+}
+
+func (b *board) lastSequence() uint64 {
+	b.t.Helper()
+	s, err := b.js.Stream(b.t.Context(), event.StreamEvents)
+	require.NoError(b.t, err)
+	return s.CachedInfo().State.LastSeq
 }
 
 // start is a bridge that comes up: it is told of all triggers.
@@ -223,10 +238,8 @@ func (b *board) stored() []*cloudevents.Event {
 	b.t.Helper()
 	s, err := b.js.Stream(b.t.Context(), event.StreamEvents)
 	require.NoError(b.t, err)
-	info, err := s.Info(b.t.Context())
-	require.NoError(b.t, err)
 	var out []*cloudevents.Event
-	for sequence := uint64(1); sequence <= info.State.LastSeq; sequence++ {
+	for sequence := b.before + 1; sequence <= s.CachedInfo().State.LastSeq; sequence++ {
 		msg, err := s.GetMsg(b.t.Context(), sequence)
 		require.NoError(b.t, err)
 		e, err := stream.Decode(msg.Header, msg.Data)

@@ -22,7 +22,8 @@
 //
 // # Missed ticks
 //
-// When several ticks are due at once, the newest counts and the others are missed.
+// When several ticks are due at once, the newest counts and the others are missed,
+// which the history in the status says.
 // With the policy Skip that one counts only if it is told within Grace of its time.
 // A suspended trigger has no cursor: it starts again when it is resumed.
 //

@@ -95,9 +95,13 @@ func (c *Controller) due() (due []*entry, wait time.Duration) {
 
 // changed takes in what the watch tells of a trigger.
 func (c *Controller) changed(t *salvor.ActionTrigger, gone bool) {
+	key := name{t.Namespace, t.Name}
+	var s *trigger.Schedule
+	if !gone && !c.knows(key, t) {
+		s = scheduleOf(t) // without the lock: a spec may be made to take its time
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := name{t.Namespace, t.Name}
 	e := c.entries[key]
 	if gone || t.DeletionTimestamp != nil {
 		if e != nil && e.trigger.UID == t.UID {
@@ -113,10 +117,10 @@ func (c *Controller) changed(t *salvor.ActionTrigger, gone bool) {
 	case e == nil:
 		e = &entry{index: -1}
 		c.entries[key] = e
-		c.compile(e, t)
+		e.take(t, s)
 		c.begin(e)
 	case e.trigger.Generation != t.Generation:
-		c.respec(e, t)
+		c.respec(e, t, s)
 	default:
 		e.trigger = t
 		c.follow(e)
@@ -130,14 +134,32 @@ func (c *Controller) forget(key name, e *entry) {
 	c.place(e, e.at)
 }
 
-func (c *Controller) compile(e *entry, t *salvor.ActionTrigger) {
-	e.trigger, e.schedule, e.source = t, nil, salvor.ScheduleSource{}
+// knows reports whether the schedule of this generation of the trigger is there.
+func (c *Controller) knows(key name, t *salvor.ActionTrigger) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	return e != nil && e.trigger.UID == t.UID && e.trigger.Generation == t.Generation
+}
+
+// scheduleOf is the schedule of a trigger; nil if it has none now. What is wrong
+// with a trigger, its condition says: package bridge/trigger.
+func scheduleOf(t *salvor.ActionTrigger) *trigger.Schedule {
 	if t.Spec.When.Schedule == nil || t.Spec.Suspend {
-		return
+		return nil
 	}
-	// What is wrong with a trigger, its condition says: package bridge/trigger.
-	if compiled, err := trigger.Compile(t); err == nil {
-		e.schedule, e.source = compiled.Schedule(), *t.Spec.When.Schedule
+	compiled, err := trigger.Compile(t)
+	if err != nil {
+		return nil
+	}
+	return compiled.Schedule()
+}
+
+// take takes in a spec.
+func (e *entry) take(t *salvor.ActionTrigger, s *trigger.Schedule) {
+	e.trigger, e.schedule, e.source = t, s, salvor.ScheduleSource{}
+	if s != nil {
+		e.source = *t.Spec.When.Schedule
 	}
 }
 
@@ -177,9 +199,9 @@ func (c *Controller) cursor(e *entry) time.Time {
 }
 
 // respec takes in a changed spec. The caller holds mu.
-func (c *Controller) respec(e *entry, t *salvor.ActionTrigger) {
+func (c *Controller) respec(e *entry, t *salvor.ActionTrigger, s *trigger.Schedule) {
 	was := *e
-	c.compile(e, t)
+	e.take(t, s)
 	switch {
 	case e.schedule == nil:
 		e.next = time.Time{}

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/internal/natstest"
 )
 
 const (
@@ -70,8 +72,12 @@ func TestRunWithoutTriggers(t *testing.T) {
 // bridge died before the status was written, or if there are two.
 func TestNoTickIsLost(t *testing.T) {
 	t.Parallel()
+	js, boards := natstest.Start(t), 0
 	rapid.Check(t, func(r *rapid.T) {
-		b := newBoard(t, "2026-10-24T21:40:30Z")
+		b := newBoardOn(t, js, "2026-10-24T21:40:30Z")
+		boards++
+		namespace := fmt.Sprintf("shop-%d", boards) // the same tick would be the same event
+		path := namespace + "/nightly"
 		cron := rapid.SampledFrom([]string{"0 * * * *", "*/9 * * * *", "30 2 * * *", "15 */3 * * *"}).Draw(r, "cron")
 		source := salvor.ScheduleSource{Cron: cron, TimeZone: "Europe/Berlin", Jitter: rapid.SampledFrom([]salvor.Duration{"0s", "5m"}).Draw(r, "jitter")}
 		b.create(path, source)
@@ -116,7 +122,8 @@ func TestNoTickIsLost(t *testing.T) {
 		br.round()
 		b.written()
 
-		schedule, offset := br.entries[name{"shop", "nightly"}].schedule, br.entries[name{"shop", "nightly"}].schedule.Offset()
+		schedule := br.entries[name{namespace, "nightly"}].schedule
+		offset := schedule.Offset()
 		want, n := schedule.Last(made, b.clock.Now().Add(-offset))
 		last := time.Time{}
 		for _, e := range b.stored() {

@@ -67,13 +67,15 @@ func TestMissed(t *testing.T) {
 		missed salvor.MissedPolicy
 		down   time.Duration
 		want   []string
+		// history says what was missed.
+		history string
 	}{
-		{"once", salvor.MissedOnce, 3 * time.Hour, []string{"2026-11-23T13:00:00Z"}},
-		{"once is the default", "", 3 * time.Hour, []string{"2026-11-23T13:00:00Z"}},
-		{"skip", salvor.MissedSkip, 3 * time.Hour, []string{}},
-		{"skip, an update of Salvor at the tick", salvor.MissedSkip, 41 * time.Minute, []string{"2026-11-23T11:00:00Z"}},
-		{"skip, a little later", salvor.MissedSkip, 41*time.Minute + time.Second, []string{}},
-		{"nothing was missed", salvor.MissedOnce, 20 * time.Minute, []string{}},
+		{"once", salvor.MissedOnce, 3 * time.Hour, []string{"2026-11-23T13:00:00Z"}, "missed while Salvor was down: 2 of the schedule's times, from 2026-11-23T11:00:00Z on"},
+		{"once is the default", "", 3 * time.Hour, []string{"2026-11-23T13:00:00Z"}, "missed while Salvor was down: 2 of the schedule's times, from 2026-11-23T11:00:00Z on"},
+		{"skip", salvor.MissedSkip, 3 * time.Hour, []string{}, "missed while Salvor was down: 3 of the schedule's times, from 2026-11-23T11:00:00Z on"},
+		{"skip, an update of Salvor at the tick", salvor.MissedSkip, 41 * time.Minute, []string{"2026-11-23T11:00:00Z"}, ""},
+		{"skip, a little later", salvor.MissedSkip, 41*time.Minute + time.Second, []string{}, "missed while Salvor was down: 1 of the schedule's times, from 2026-11-23T11:00:00Z on"},
+		{"nothing was missed", salvor.MissedOnce, 20 * time.Minute, []string{}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +92,12 @@ func TestMissed(t *testing.T) {
 			b.pass(2*time.Hour, time.Minute)
 			assert.Len(t, b.ids(), len(c.want)+2, "it goes on")
 			assert.Equal(t, b.ids()[len(b.ids())-1], text(b.status(path).LastTick))
+			if c.history == "" {
+				assert.Empty(t, b.status(path).History)
+				return
+			}
+			require.Len(t, b.status(path).History, 1)
+			assert.Equal(t, c.history, b.status(path).History[0].Reason)
 		})
 	}
 }

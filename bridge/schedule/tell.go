@@ -3,12 +3,15 @@ package schedule
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/salvor-io/salvor/api/event"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/internal/trigger"
 )
@@ -19,11 +22,11 @@ type task struct {
 	entry    *entry
 	trigger  *salvor.ActionTrigger
 	schedule *trigger.Schedule
-	// tick is the newest that is due, of count; told says that it is to be told, not
-	// passed over.
-	tick  time.Time
-	count int
-	told  bool
+	// tick is the newest that is due, first the oldest; told says that it is to be
+	// told, not passed over, and missed how many are passed over.
+	first, tick time.Time
+	told        bool
+	missed      int
 }
 
 // errBroken stands for the fault of another tick of the same round.
@@ -83,31 +86,29 @@ func (c *Controller) prepare(e *entry) (task, bool) {
 		c.place(e, e.next.Add(offset))
 		return task{}, false
 	}
-	late := now.Sub(tick.Add(offset))
-	return task{
-		entry: e, trigger: e.trigger, schedule: e.schedule, tick: tick, count: count,
-		told: e.source.Missed != salvor.MissedSkip || late <= Grace,
-	}, true
+	todo := task{entry: e, trigger: e.trigger, schedule: e.schedule, first: e.next, tick: tick, told: true, missed: count - 1}
+	if e.source.Missed == salvor.MissedSkip && now.Sub(tick.Add(offset)) > Grace {
+		todo.told, todo.missed = false, count
+	}
+	return todo, true
 }
 
 // tell stores the event of a tick.
 func (c *Controller) tell(ctx context.Context, todo task) error {
 	if !todo.told {
-		c.Metrics.ticks(resultMissed, todo.count)
 		return nil
 	}
 	due := todo.tick.Add(todo.schedule.Offset())
-	event, err := trigger.NewTick(todo.trigger, todo.tick, due)
+	e, err := trigger.NewTick(todo.trigger, todo.tick, due)
 	if err != nil {
 		return err // it names the trigger
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
-	duplicate, err := c.Events.Publish(ctx, todo.trigger.Namespace, event)
+	duplicate, err := c.Events.Publish(ctx, todo.trigger.Namespace, e)
 	if err != nil {
 		return err // it names the event
 	}
-	c.Metrics.ticks(resultMissed, todo.count-1)
 	if duplicate {
 		c.Metrics.ticks(resultDuplicate, 1)
 	} else {
@@ -137,13 +138,44 @@ func (c *Controller) done(todo task, err error) {
 	if alive {
 		c.place(e, e.next.Add(e.schedule.Offset()))
 	}
-	last, next := metav1.Time{Time: todo.tick}, shown(e)
+	last, next, missed := metav1.Time{Time: todo.tick}, shown(e), c.missed(todo)
 	c.Statuses.Tell(todo.trigger, func(s *salvor.ActionTriggerStatus) {
 		if s.LastTick == nil || s.LastTick.Before(&last) {
 			s.LastTick = last.DeepCopy()
 		}
+		if missed != nil {
+			remember(s, missed)
+		}
 		s.NextTick = next.DeepCopy()
 	})
+}
+
+// missed says that ticks were passed over; nil if none was.
+func (c *Controller) missed(todo task) *salvor.TriggerRecord {
+	if todo.missed == 0 {
+		return nil
+	}
+	c.Metrics.ticks(resultMissed, todo.missed)
+	why := fmt.Sprintf("missed while Salvor was down: %d of the schedule's times, from %s on", todo.missed, todo.first.Format(time.RFC3339))
+	c.Log.Warn().Str("namespace", todo.trigger.Namespace).Str("trigger", todo.trigger.Name).Msg(why)
+	return &salvor.TriggerRecord{
+		At: metav1.Time{Time: c.now().Truncate(time.Second)}, Result: string(event.ResultRejected), Events: int64(todo.missed), Reason: why,
+		Event: salvor.EventRecord{
+			ID: todo.first.Format(time.RFC3339), Type: event.TypeTick, Source: trigger.TickSource(todo.trigger),
+		},
+	}
+}
+
+// remember puts an entry before the others, once.
+func remember(s *salvor.ActionTriggerStatus, entry *salvor.TriggerRecord) {
+	const most = 10 // what the CRD allows
+	if slices.ContainsFunc(s.History, func(other salvor.TriggerRecord) bool {
+		return other.Event == entry.Event && other.Reason == entry.Reason
+	}) {
+		return
+	}
+	s.History = slices.Insert(s.History, 0, *entry)
+	s.History = s.History[:min(len(s.History), most)]
 }
 
 // backoff doubles from backoffMin to backoffMax with each failure.

@@ -1,8 +1,10 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,8 @@ type sink struct {
 	extensions map[string]string
 	log        zerolog.Logger
 	client     *http.Client
+	// consumer is the one in use; only run's goroutine knows it.
+	consumer jetstream.Consumer
 	// slots bound the requests under way.
 	slots chan struct{}
 
@@ -55,7 +59,7 @@ func (s *sink) run(ctx context.Context) {
 		}
 	}
 	running.Wait()
-	s.giveBack()
+	s.giveBack(context.WithoutCancel(ctx))
 	s.client.CloseIdleConnections()
 }
 
@@ -66,6 +70,7 @@ func (s *sink) consume(ctx context.Context, running *sync.WaitGroup) error {
 	if err != nil {
 		return err // it says all
 	}
+	s.consumer = consumer
 	return stream.RunLoop(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
 		d, ok := s.read(msg)
 		if ok && s.add(d) {
@@ -152,11 +157,37 @@ func (s *sink) keepAlive(ctx context.Context) {
 	}
 }
 
-// giveBack lets the next process have at once what is not delivered.
-func (s *sink) giveBack() {
-	for _, d := range s.all() {
+// giveBack lets the next process have at once what is not delivered: in the order in
+// which it happened, since it comes again in the order in which it was given back.
+func (s *sink) giveBack(ctx context.Context) {
+	all := s.all()
+	if len(all) == 0 {
+		return
+	}
+	s.hangUp(ctx)
+	slices.SortFunc(all, func(a, b *delivery) int { return cmp.Compare(a.number, b.number) })
+	for _, d := range all {
 		if err := d.msg.Nak(); err != nil {
 			return // they come again later
+		}
+	}
+}
+
+// hangUp waits until the server knows that this process does not read any more.
+// Otherwise it would deliver here what is given back, or try to and put it behind the
+// others. It forgets requests that nobody listens to when it is asked about them. Of
+// another bridge that reads there is always one; hence the time limit.
+func (s *sink) hangUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hangUpTimeout)
+	defer cancel()
+	for {
+		info, err := s.consumer.Info(ctx)
+		if err != nil {
+			s.log.Debug().Err(err).Msg("the order of what is given back is not certain")
+			return
+		}
+		if info.NumWaiting == 0 || !s.sleep(ctx, hangUpPause) {
+			return
 		}
 	}
 }

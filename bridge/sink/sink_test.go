@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -350,4 +351,38 @@ func TestRestart(t *testing.T) {
 	w.settled()
 	assert.ElementsMatch(t, []string{"one", "two", "three"}, e.got()[before:])
 	assert.Empty(t, w.letters())
+}
+
+// What is in hand at the end is sent by the next process in the order in which it
+// happened.
+func TestOrderAfterARestart(t *testing.T) {
+	var away atomic.Bool
+	away.Store(true)
+	e := newEndpoint(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		if away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	w := newWorld(t, e.URL).start()
+	want := []string{}
+	for i := range 40 {
+		want = append(want, fmt.Sprint(i))
+		w.publish("a", fmt.Sprint(i))
+	}
+	w.eventually("all are in hand", func() bool {
+		families, err := w.metrics.Gather()
+		require.NoError(t, err)
+		for _, family := range families {
+			if family.GetName() == "salvor_bridge_sink_in_hand" {
+				return int(family.GetMetric()[0].GetGauge().GetValue()) == len(want)
+			}
+		}
+		return false
+	})
+	w.stop()
+	before := len(e.got())
+	away.Store(false)
+	w.start()
+	w.settled()
+	assert.Equal(t, want, e.got()[before:])
 }

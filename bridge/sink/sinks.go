@@ -27,6 +27,10 @@ const (
 	forget = 7 * 24 * time.Hour
 	// ackWait is after how long the events of a bridge that was lost come again.
 	ackWait = 30 * time.Second
+	// hangUpTimeout bounds the wait for the end of reading, hangUpPause is that between
+	// two looks.
+	hangUpTimeout = time.Second
+	hangUpPause   = 10 * time.Millisecond
 	// pause before events are read again after a fault.
 	pause = time.Second
 )

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
 )
@@ -51,11 +52,11 @@ type Config struct {
 type Controller struct {
 	Config
 
-	statuses   *statuses
-	catalog    *catalog
-	authorizer *authorizer
-	keeper     *keeper
-	announcer  *announcer
+	statuses  *statuses
+	catalog   *catalog
+	reviewer  *access.Reviewer
+	keeper    *keeper
+	announcer *announcer
 	// making bounds the ActionSets that are made at the same time.
 	making *slots
 }
@@ -64,9 +65,9 @@ type Controller struct {
 func New(c Config) *Controller {
 	t := &Controller{
 		Config: c, catalog: newCatalog(), making: newSlots(),
-		statuses:   newStatuses(c.Clients, c.Clock, c.Log),
-		authorizer: newAuthorizer(c.Clients, c.Clock),
-		announcer:  newAnnouncer(c.Announcements, c.Clock),
+		statuses:  newStatuses(c.Clients, c.Clock, c.Log),
+		reviewer:  access.NewReviewer(c.Clients.Kube, c.Clock),
+		announcer: newAnnouncer(c.Announcements, c.Clock),
 	}
 	t.keeper = newKeeper(t, uuid.NewString())
 	return t
@@ -98,14 +99,25 @@ func (c *Controller) Run(ctx context.Context) error {
 }
 
 // consume handles events side by side: as many as the consumer gives out before it
-// wants acknowledgements.
+// wants acknowledgements. Only the end of a run is taken in the order of the stream:
+// an event that was stored after it must not be refused for what has ended.
 func (c *Controller) consume(ctx context.Context, running *sync.WaitGroup) error {
 	consumer, err := c.Events.Consumer(ctx, c.Consumer, ackWait)
 	if err != nil {
 		return fmt.Errorf("consume events: %w", err)
 	}
 	return stream.RunLoopGivingBack(ctx, consumer, func(ctx context.Context, msg jetstream.Msg) { // it says all
-		running.Go(func() { c.settle(ctx, msg, c.handle(ctx, msg)) })
+		a, err := arrived(msg)
+		if err != nil {
+			c.Metrics.event(resultBroken)
+			c.Log.Warn().Err(err).Str("subject", msg.Subject()).Msg("a message on EVENTS is no event; it is left aside")
+			c.settle(ctx, msg, outcome{})
+			return
+		}
+		if isRunEnd(a.event) {
+			c.keeper.runEnded(a.event)
+		}
+		running.Go(func() { c.settle(ctx, msg, c.handle(ctx, a)) })
 	})
 }
 

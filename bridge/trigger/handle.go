@@ -13,6 +13,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -34,22 +35,17 @@ type arrival struct {
 }
 
 // handle looks at one event.
-func (c *Controller) handle(ctx context.Context, msg jetstream.Msg) outcome {
-	a, err := arrived(msg)
-	if err != nil {
-		c.Metrics.event(resultBroken)
-		c.Log.Warn().Err(err).Str("subject", msg.Subject()).Msg("a message on EVENTS is no event; it is left aside")
-		return outcome{}
-	}
-	if isRunEnd(a.event) {
-		c.keeper.runEnded(a.event)
-	}
+func (c *Controller) handle(ctx context.Context, a *arrival) outcome {
 	if a.namespace != "" && !c.Watcher.watches(a.namespace) {
 		return outcome{} // another bridge sees the triggers, and says what becomes of it
 	}
 	triggers := c.matching(a.namespace, a.event)
 	if len(triggers) == 0 && a.delivery == 1 && (!isOwn(a.event) || isFor(a.event)) {
-		return outcome{again: settle}
+		// What lay in the stream for long enough need not wait: a flood of events that
+		// nobody wants does not hold up the others.
+		if fresh := settle - c.Clock.Since(a.at); fresh > 0 {
+			return outcome{again: min(fresh, settle)}
+		}
 	}
 	decisions, err := c.fireAll(ctx, triggers, a)
 	if err == nil {
@@ -128,16 +124,14 @@ func (c *Controller) fire(ctx context.Context, t *salvor.ActionTrigger, a *arriv
 		c.rejected(t, a, rejection{result: event.ResultRejected, why: why, condition: ConditionLoopDetected})
 		return event.TriggerDecision{Result: event.ResultRejected, Reason: why}, nil
 	}
-	if a.sender != nil {
-		allowed, err := c.authorizer.allowed(ctx, a.sender, t)
-		if err != nil {
-			return event.TriggerDecision{}, err
-		}
-		if !allowed {
-			why := fmt.Sprintf("%s may not %s actiontriggers.%s %s in namespace %s", a.sender.User, verbFire, salvor.GroupName, t.Name, t.Namespace)
-			c.rejected(t, a, rejection{result: event.ResultForbidden, why: why})
-			return event.TriggerDecision{Result: event.ResultForbidden, Reason: why}, nil
-		}
+	allowed, err := c.reviewer.Allowed(ctx, a.sender, access.Fire(t.Namespace, t.Name))
+	if err != nil {
+		return event.TriggerDecision{}, fmt.Errorf("trigger %s/%s: %w", t.Namespace, t.Name, err)
+	}
+	if !allowed {
+		why := fmt.Sprintf("%s may not fire actiontriggers.%s %s in namespace %s", a.sender.User, salvor.GroupName, t.Name, t.Namespace)
+		c.rejected(t, a, rejection{result: event.ResultForbidden, why: why})
+		return event.TriggerDecision{Result: event.ResultForbidden, Reason: why}, nil
 	}
 	known := c.catalog.of(t)
 	key, err := known.meaning.Key(a.event)
@@ -152,7 +146,7 @@ func (c *Controller) fire(ctx context.Context, t *salvor.ActionTrigger, a *arriv
 
 // fireOne makes an ActionSet of an event alone.
 func (c *Controller) fireOne(ctx context.Context, t *salvor.ActionTrigger, key string, a *arrival) (event.TriggerDecision, error) {
-	o := &order{name: actionSetName(t, identityOf(a.event)), event: a.event, key: key, events: 1, patience: patienceEvent}
+	o := &order{name: actionSetName(t, identityOf(a.event)), event: a.event, key: key, events: 1}
 	parked := parkKey(t, o.name)
 	if c.keeper.has(parked) {
 		return c.keeper.arrive(ctx, t, parked, key, a)
@@ -185,9 +179,13 @@ func (c *Controller) decide(ctx context.Context, a *arrival, decisions []event.T
 	if isOwn(a.event) {
 		return nil
 	}
-	return c.Outcomes.Decide(ctx, &event.Decision{ //nolint:wrapcheck // it says all
+	d := &event.Decision{
 		Namespace: a.namespace, Source: a.event.Source(), ID: a.event.ID(), At: c.Clock.Now().UTC(), Triggers: decisions,
-	})
+	}
+	if a.sender != nil {
+		d.Sender = a.sender.User
+	}
+	return c.Outcomes.Decide(ctx, d) //nolint:wrapcheck // it says all
 }
 
 // namespaceOf is the namespace that an event was addressed to; "" for all.

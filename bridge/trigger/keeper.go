@@ -51,6 +51,9 @@ type entry struct {
 	owner  gate.Owner
 	inputs []input
 	todo   gate.Todo
+	// told are the ActionSets of which was said, since the last write, what became of
+	// making them.
+	told map[string]bool
 	// running has the ActionSets that are to end, or are being made.
 	running map[string]bool
 	// waiting says that events wait for their end.
@@ -162,7 +165,7 @@ func (k *keeper) seen(u stream.GateUpdate, first bool) {
 func (k *keeper) entry(key string, owner gate.Owner) *entry {
 	e := k.gates[key]
 	if e == nil {
-		e = &entry{key: key, owner: owner, known: &known{}}
+		e = &entry{key: key, owner: owner, known: &known{}, told: map[string]bool{}}
 		k.gates[key] = e
 	}
 	return e

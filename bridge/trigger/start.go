@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
@@ -31,6 +32,7 @@ func (k *keeper) do(ctx context.Context, key string) {
 	}
 	todo, owner, look := e.todo, e.owner, e.look
 	e.todo, e.look = gate.Todo{}, false
+	todo.Start = slices.DeleteFunc(todo.Start, func(s gate.Start) bool { return e.told[s.Name] })
 	var running []string
 	if look {
 		for name := range e.running {
@@ -121,19 +123,30 @@ func (k *keeper) start(ctx context.Context, key string, owner gate.Owner, s *gat
 	}
 	if fault != nil {
 		k.c.notStarted(t, recordOfGate(&s.Window.Last), s.Window.Count, rejection{result: event.ResultRefused, why: fault.Error(), fault: fault})
-		k.tell(key, input{apply: func(g *gate.State, _ *gate.Rules, _ time.Time) { g.Refused(s.Name) }})
+		k.tellMade(key, s.Name, input{apply: func(g *gate.State, _ *gate.Rules, _ time.Time) { g.Refused(s.Name) }})
 		return nil
 	}
 	if made.fresh {
 		k.c.started(t, o, s.Window.Last.At)
 	}
-	k.tell(key, input{apply: func(g *gate.State, r *gate.Rules, now time.Time) {
+	k.tellMade(key, s.Name, input{apply: func(g *gate.State, r *gate.Rules, now time.Time) {
 		g.Started(r, s.Name, now)
 		if made.ended {
 			g.Ended(s.Name)
 		}
 	}})
 	return nil
+}
+
+// tellMade gives the gate what became of making an ActionSet, which need not be done
+// again.
+func (k *keeper) tellMade(key, name string, in input) {
+	k.mu.Lock()
+	if e := k.gates[key]; e != nil {
+		e.told[name] = true
+	}
+	k.mu.Unlock()
+	k.tell(key, in)
 }
 
 // eventOf returns an event that a gate has kept.

@@ -24,6 +24,13 @@ import (
 // read from EVENTS again.
 const mostBody = 64 << 10
 
+const (
+	// writeTimeout bounds the work on one gate.
+	writeTimeout = 20 * time.Second
+	// lookTimeout bounds a look at an ActionSet while events wait for the answer.
+	lookTimeout = 3 * time.Second
+)
+
 // errGone: the trigger is no more.
 var errGone = errors.New("the trigger was deleted")
 
@@ -85,13 +92,15 @@ func (k *keeper) write(ctx context.Context, key string) {
 	e.inputs = nil
 	k.mu.Unlock()
 	slices.SortStableFunc(inputs, func(a, b input) int { return cmp.Compare(a.sequence, b.sequence) })
-	todo, err := k.commit(ctx, e, inputs)
+	limited, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	todo, err := k.commit(limited, e, inputs)
 	for _, in := range inputs {
 		if in.done != nil {
 			in.done <- err
 		}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errGone) {
 		k.writeLater(ctx, e, inputs, err)
 		return
 	}
@@ -127,6 +136,11 @@ func (k *keeper) next(e *entry, todo gate.Todo) {
 		delete(k.gates, e.key)
 	case e.known.state != nil:
 		e.show(e.known.state)
+	}
+	for name := range e.told {
+		if e.known.state == nil || !e.known.state.IsStarting(name) {
+			delete(e.told, name)
+		}
 	}
 	if !todo.Next.IsZero() {
 		k.writing.AddAfter(e.key, max(todo.Next.Sub(k.c.Clock.Now()), time.Millisecond))
@@ -177,8 +191,11 @@ func (k *keeper) load(ctx context.Context, e *entry) error {
 func (k *keeper) commitOnce(ctx context.Context, e *entry, inputs []input) (gate.Todo, error) {
 	s := e.known.state
 	t, err := k.triggerOf(ctx, e)
-	if errors.Is(err, errGone) && !slices.ContainsFunc(inputs, func(in input) bool { return in.done != nil }) {
-		return gate.Todo{}, k.drop(ctx, e) // what else has happened matters to nobody
+	if errors.Is(err, errGone) {
+		if err := k.drop(ctx, e); err != nil {
+			return gate.Todo{}, err
+		}
+		return gate.Todo{}, errGone
 	}
 	if err != nil {
 		return gate.Todo{}, err
@@ -293,6 +310,8 @@ func (k *keeper) lookBeforeRefusing(ctx context.Context, e *entry, r *gate.Rules
 		return
 	}
 	e.known.looked = now
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	for _, a := range slices.Clone(e.known.state.Active) {
 		if over, err := k.over(ctx, e.owner.Namespace, a.Name); err == nil && over {
 			e.known.state.Ended(a.Name)

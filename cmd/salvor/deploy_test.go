@@ -31,6 +31,8 @@ import (
 type deployed struct {
 	path   string
 	values string
+	// noPod says that there is none of Salvor's in it.
+	noPod bool
 }
 
 // Whatever is set, the API server takes what the charts and samples make, and the
@@ -55,7 +57,7 @@ bridge:
   sinkSecret: sink
   kubernetesSources:
   - {apiGroups: [apps], resources: [statefulsets]}
-  - {apiGroups: [""], resources: [events]}
+  - {apiGroups: [""], resources: [events, persistentvolumeclaims]}
 nats: {url: "nats://nats.nats.svc:4222", credsSecret: nats}
 telemetry: {otlpEndpoint: "http://otel:4318"}
 extraEnv: [{name: A, value: b}]
@@ -77,7 +79,7 @@ postgresql: {password: x}
 backup: {profile: {name: backups}}
 salvor: {tokenSecret: token}
 `},
-	"sample postgresql":     {path: "deploy/samples/postgresql/trigger.yaml"},
+	"sample postgresql":     {path: "deploy/samples/postgresql/trigger.yaml", noPod: true},
 	"sample argocd-presync": {path: "deploy/samples/argocd-presync/backup.yaml"},
 	"sample cronjob":        {path: "deploy/samples/cronjob/cronjob.yaml"},
 }
@@ -93,14 +95,14 @@ func TestWhatIsDeployedIsValid(t *testing.T) {
 			manifests := d.manifests(t)
 			tool(t, manifests, "kubectl", "--kubeconfig", kubeconfig, "apply", "--dry-run=server", "--validate=strict", "-n", "shop", "-f", "-")
 			pods := 0
-			for _, document := range bytes.Split(manifests, []byte("\n---\n")) {
+			for document := range bytes.SplitSeq(manifests, []byte("\n---\n")) {
 				checkMeaning(t, document)
 				if spec := podOf(t, document); spec != nil {
 					pods++
 					checkCommand(t, spec)
 				}
 			}
-			assert.NotZero(t, pods+strings.Count(name, "postgresql"))
+			assert.Equal(t, d.noPod, pods == 0)
 		})
 	}
 }
@@ -220,4 +222,19 @@ func TestAChartThatCannotWorkSaysWhy(t *testing.T) {
 		require.Error(t, err)
 		assert.Contains(t, string(out), says)
 	}
+}
+
+// TestTheExamplesInTheDocs are triggers that fire: who copies one gets no condition.
+func TestTheExamplesInTheDocs(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "events.md"))
+	require.NoError(t, err)
+	checked := 0
+	for block := range strings.SplitSeq(string(content), "```yaml\n") {
+		document, _, _ := strings.Cut(block, "```")
+		if strings.HasPrefix(document, "apiVersion: salvor.io/") {
+			checkMeaning(t, []byte(document))
+			checked++
+		}
+	}
+	assert.Equal(t, 2, checked)
 }

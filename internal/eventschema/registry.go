@@ -2,6 +2,7 @@ package eventschema
 
 import (
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/bridge/kubesource"
 	"github.com/salvor-io/salvor/internal/trigger"
 )
 
@@ -51,11 +52,19 @@ func register() []entry {
 			ceType: event.TypeTick, title: "Tick of a schedule", about: "The time of an ActionTrigger's schedule has come. It is for that trigger only.",
 			source: event.SourceSchedule + "/<namespace>/<trigger>", subject: "<UID of the trigger>", data: trigger.Tick{},
 		},
+		{
+			ceType: event.TypeAnnotation, title: "Annotation of an object changed", about: "An annotation that an ActionTrigger waits for got another value. It is for that trigger only.",
+			source: event.SourceKubernetes + "/<namespace>/<trigger>", subject: "<UID of the trigger>", data: kubesource.Annotation{},
+		},
+		{
+			ceType: event.TypeObject, title: "Kubernetes Event", about: "A Kubernetes Event that an ActionTrigger waits for occurred. It is for that trigger only.",
+			source: event.SourceKubernetes + "/<namespace>/<trigger>", subject: "<UID of the trigger>", data: kubesource.Occurrence{},
+		},
 	}
 }
 
 // folders have the types and their comments.
-func folders() []string { return []string{"./api/event", "./internal/trigger"} }
+func folders() []string { return []string{"./api/event", "./internal/trigger", "./bridge/kubesource"} }
 
 // states are all values of event.State.
 func states() []any {

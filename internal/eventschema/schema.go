@@ -70,7 +70,7 @@ func schemaOf(r *jsonschema.Reflector, e *entry) ([]byte, error) {
 	s := r.Reflect(e.data)
 	s.ID = jsonschema.ID("https://" + module + "/" + path.Join(schemaFolder, e.ceType+".json"))
 	s.Title = e.title
-	s.Description = strings.TrimSpace(e.about + " " + s.Description)
+	s.Description = e.about
 	for _, name := range e.required {
 		if _, ok := s.Properties.Get(name); !ok {
 			return nil, fmt.Errorf("%s: %T has no member %s", e.ceType, e.data, name)

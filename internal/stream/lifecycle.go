@@ -140,6 +140,8 @@ func view(ctx context.Context, messages jetstream.MessagesContext, v *LifecycleV
 	switch {
 	case ctx.Err() != nil:
 		return true, ctx.Err() // the caller's own end
+	case errors.Is(err, nats.ErrTimeout) && !v.Follow:
+		return true, nil // what was there has become too old meanwhile
 	case errors.Is(err, nats.ErrTimeout):
 		return false, to.Idle()
 	case err != nil:

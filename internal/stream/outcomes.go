@@ -23,10 +23,10 @@ func NewOutcomes(js jetstream.JetStream) *Outcomes {
 }
 
 // Decide writes what triggers did with an event. What another bridge wrote about
-// other triggers stays; of one trigger, an ActionSet that was started, or will be, is
-// not forgotten for what came later: the same event of one who may not send it.
+// other triggers stays; of one trigger, an ActionSet that was started is not
+// forgotten for what came later.
 func (o *Outcomes) Decide(ctx context.Context, d *event.Decision) error {
-	key := event.DecisionKey(d.Namespace, d.Source, d.ID)
+	key := event.DecisionKey(d.Namespace, d.Source, d.ID, d.Sender)
 	for {
 		old, revision, err := o.decision(ctx, key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
@@ -62,30 +62,18 @@ func merge(old, d *event.Decision) *event.Decision {
 		switch {
 		case at < 0:
 			out.Triggers = append(out.Triggers, next)
-		case rank(next.Result) >= rank(out.Triggers[at].Result):
+		case out.Triggers[at].Result != event.ResultStarted || next.Result == event.ResultStarted:
 			out.Triggers[at] = next
 		}
 	}
 	return &out
 }
 
-// rank orders results by what they leave to wait for.
-func rank(r event.Result) int {
-	switch r {
-	case event.ResultStarted:
-		return 2
-	case event.ResultWaiting:
-		return 1
-	case event.ResultRejected, event.ResultRefused, event.ResultForbidden:
-	}
-	return 0
-}
-
 // Decision returns what became of an event that was addressed to a namespace, ""
-// for all, and the revision of the record. ErrNotFound says that nothing is decided
-// yet, or that there is no such event.
-func (o *Outcomes) Decision(ctx context.Context, namespace, source, id string) (*event.Decision, uint64, error) {
-	return o.decision(ctx, event.DecisionKey(namespace, source, id))
+// for all, by a sender, "" if nobody was asked, and the revision of the record.
+// ErrNotFound says that nothing is decided yet, or that there is no such event.
+func (o *Outcomes) Decision(ctx context.Context, namespace, source, id, sender string) (*event.Decision, uint64, error) {
+	return o.decision(ctx, event.DecisionKey(namespace, source, id, sender))
 }
 
 func (o *Outcomes) decision(ctx context.Context, key string) (*event.Decision, uint64, error) {

@@ -19,7 +19,7 @@ import (
 // part stays.
 func TestDecisionsMerge(t *testing.T) {
 	o := stream.NewOutcomes(natstest.Start(t))
-	_, _, err := o.Decision(t.Context(), "", "/s", "1")
+	_, _, err := o.Decision(t.Context(), "", "/s", "1", "")
 	require.ErrorIs(t, err, stream.ErrNotFound)
 	var group sync.WaitGroup
 	for i := range 8 {
@@ -30,7 +30,7 @@ func TestDecisionsMerge(t *testing.T) {
 		})
 	}
 	group.Wait()
-	d, revision, err := o.Decision(t.Context(), "", "/s", "1")
+	d, revision, err := o.Decision(t.Context(), "", "/s", "1", "")
 	require.NoError(t, err)
 	assert.Len(t, d.Triggers, 8)
 
@@ -38,32 +38,25 @@ func TestDecisionsMerge(t *testing.T) {
 	require.NoError(t, o.Decide(t.Context(), &event.Decision{Source: "/s", ID: "1", Triggers: []event.TriggerDecision{
 		{Namespace: "3", Trigger: "t", Result: event.ResultRejected},
 	}}))
-	_, again, err := o.Decision(t.Context(), "", "/s", "1")
+	_, again, err := o.Decision(t.Context(), "", "/s", "1", "")
 	require.NoError(t, err)
 	assert.Equal(t, revision, again)
 
 	// Nothing matched: that is a decision too, and one of another event.
 	require.NoError(t, o.Decide(t.Context(), &event.Decision{Namespace: "n", Source: "/s", ID: "1"}))
-	d, _, err = o.Decision(t.Context(), "n", "/s", "1")
+	d, _, err = o.Decision(t.Context(), "n", "/s", "1", "")
 	require.NoError(t, err)
 	assert.Empty(t, d.Triggers)
 	assert.NotNil(t, d.Triggers)
-}
 
-// The same event of a sender who may not fire the trigger does not take away what
-// another one waits for.
-func TestWaitingIsNotForgotten(t *testing.T) {
-	o := stream.NewOutcomes(natstest.Start(t))
-	for _, next := range []event.TriggerDecision{
-		{Trigger: "t", Result: event.ResultForbidden},
-		{Trigger: "t", Result: event.ResultWaiting, Window: "w"},
-		{Trigger: "t", Result: event.ResultForbidden},
-	} {
-		require.NoError(t, o.Decide(t.Context(), &event.Decision{Source: "/s", ID: "1", Triggers: []event.TriggerDecision{next}}))
-	}
-	d, _, err := o.Decision(t.Context(), "", "/s", "1")
+	// So is one that another sender sent: it hides nothing.
+	require.NoError(t, o.Decide(t.Context(), &event.Decision{Source: "/s", ID: "1", Sender: "mallory"}))
+	d, _, err = o.Decision(t.Context(), "", "/s", "1", "mallory")
 	require.NoError(t, err)
-	assert.Equal(t, "w", d.Triggers[0].Window)
+	assert.Empty(t, d.Triggers)
+	d, _, err = o.Decision(t.Context(), "", "/s", "1", "")
+	require.NoError(t, err)
+	assert.Len(t, d.Triggers, 8)
 }
 
 func TestWindowAndWatch(t *testing.T) {
@@ -72,7 +65,7 @@ func TestWindowAndWatch(t *testing.T) {
 	_, _, err := o.Window(t.Context(), key)
 	require.ErrorIs(t, err, stream.ErrNotFound)
 	ctx, cancel := context.WithCancel(t.Context())
-	changed, err := o.Watch(ctx, key, event.DecisionKey("", "/s", "1"))
+	changed, err := o.Watch(ctx, key, event.DecisionKey("", "/s", "1", ""))
 	require.NoError(t, err)
 	require.NoError(t, o.Settle(t.Context(), key, &event.TriggerDecision{Trigger: "t", Result: event.ResultStarted}))
 	waitFor(t, changed)

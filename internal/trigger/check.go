@@ -28,6 +28,9 @@ const (
 	// maxPer bounds the window of a rate limit, whose starts are remembered.
 	maxPer    = 31 * 24 * time.Hour
 	maxStarts = 1000
+	// maxTemplates bounds the work that an event can cause: that of each template is
+	// bounded too.
+	maxTemplates = 64
 )
 
 // durationText is what the CRD accepts.
@@ -177,6 +180,12 @@ func (c *compiler) policy(t *salvor.ActionSetTemplate) {
 // text checks a template over .Event.
 func (c *compiler) text(field, text string) {
 	if !blueprint.IsTemplate(text) {
+		return
+	}
+	if c.templates++; c.templates == maxTemplates+1 {
+		c.add(field, "make fewer values from events", "there are more than %d templates", maxTemplates)
+	}
+	if c.templates > maxTemplates {
 		return
 	}
 	if c.texts == nil {

@@ -1,6 +1,7 @@
 package trigger_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -163,6 +164,7 @@ func TestCheckRefuses(t *testing.T) {
 		{`keep: {count: 1, timeZone: Mars}`, `spec.keep.timeZone: there is no time zone "Mars"`},
 
 		// Templates.
+		{`template: {spec: {actions: [{name: b, object: {}, options: {` + manyOptions(65) + `}}]}}`, `there are more than 64 templates`},
 		{`key: "{{ .Event.subject"`, `spec.key: template does not parse`},
 		{`key: "{{ lowr .Event.subject }}"`, `spec.key: template does not parse: 1: function "lowr" not defined; did you mean lower?`},
 		{`key: '{{ env "HOME" }}'`, `function "env" not defined`},
@@ -219,4 +221,13 @@ func TestCheckChangesNothing(t *testing.T) {
 	before := at.DeepCopy()
 	require.Empty(t, trigger.Check(at))
 	require.Equal(t, before, at)
+}
+
+// manyOptions are options that are templates.
+func manyOptions(n int) string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf(`o%d: "{{ .Event.id }}"`, i)
+	}
+	return strings.Join(out, ", ")
 }

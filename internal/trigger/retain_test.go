@@ -71,7 +71,8 @@ func TestRetainRules(t *testing.T) {
 		{"monthly", salvor.Retention{Monthly: n(2)}, []string{"2026-04-30T18:30:00Z", "2026-05-20T18:30:00Z"}},
 		{"yearly", salvor.Retention{Yearly: n(3)}, []string{"2024-12-31T18:30:00Z", "2025-12-31T18:30:00Z", "2026-05-20T18:30:00Z"}},
 		{
-			"all together", salvor.Retention{Count: n(1), Daily: n(2), Yearly: n(2)},
+			"all together",
+			salvor.Retention{Count: n(1), Daily: n(2), Yearly: n(2)},
 			[]string{"2025-12-31T18:30:00Z", "2026-05-19T18:30:00Z", "2026-05-20T18:30:00Z"},
 		},
 		{"unreadable", salvor.Retention{Within: "a while"}, names(backups, slices.Repeat([]bool{true}, len(backups)))},
@@ -124,7 +125,9 @@ func TestRetainOverChangesOfTheClock(t *testing.T) {
 func TestRetainFailed(t *testing.T) {
 	now := time.Date(2026, 5, 20, 0, 0, 0, 0, time.UTC)
 	backups := []trigger.Backup{
-		{Name: "f3", At: now}, {Name: "f2", At: now.Add(-time.Hour)}, {Name: "f1", At: now.Add(-2 * time.Hour)},
+		{Name: "f3", At: now},
+		{Name: "f2", At: now.Add(-time.Hour)},
+		{Name: "f1", At: now.Add(-2 * time.Hour)},
 		good(now.Add(-3 * time.Hour)), good(now.Add(-4 * time.Hour)),
 	}
 	keep := &salvor.Retention{Count: ptr.To[int32](1)}

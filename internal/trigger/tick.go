@@ -18,12 +18,17 @@ type Tick struct {
 	Due time.Time `json:"due"`
 }
 
+// TickSource is the source of the trigger's ticks.
+func TickSource(t *salvor.ActionTrigger) string {
+	return event.SourceSchedule + "/" + t.Namespace + "/" + t.Name
+}
+
 // NewTick is the event of a tick of the trigger's schedule. The same tick is the
 // same event, whoever tells it.
 func NewTick(t *salvor.ActionTrigger, tick, due time.Time) (cloudevents.Event, error) {
 	e := cloudevents.NewEvent()
 	e.SetType(event.TypeTick)
-	e.SetSource(event.SourceSchedule + "/" + t.Namespace + "/" + t.Name)
+	e.SetSource(TickSource(t))
 	e.SetSubject(string(t.UID))
 	e.SetID(tick.UTC().Format(time.RFC3339))
 	e.SetTime(due.UTC())

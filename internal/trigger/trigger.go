@@ -102,10 +102,11 @@ func (c *Compiled) addressed(e *cloudevents.Event) bool {
 	if e.Subject() == "" || e.Subject() != string(c.trigger.UID) {
 		return false
 	}
-	when, name := &c.trigger.Spec.When, "/"+c.trigger.Namespace+"/"+c.trigger.Name
+	when := &c.trigger.Spec.When
+	name := "/" + c.trigger.Namespace + "/" + c.trigger.Name
 	switch e.Type() {
 	case event.TypeTick:
-		return when.Schedule != nil && e.Source() == event.SourceSchedule+name
+		return when.Schedule != nil && e.Source() == TickSource(c.trigger)
 	case event.TypeAnnotation:
 		return when.Kubernetes != nil && when.Kubernetes.Annotation != nil && e.Source() == event.SourceKubernetes+name
 	case event.TypeObject:
@@ -133,6 +134,8 @@ type compiler struct {
 	trigger  *salvor.ActionTrigger
 	texts    *blueprint.Texts
 	problems []Problem
+	// templates counts those that were met.
+	templates int
 }
 
 func (c *compiler) add(field, hint, format string, args ...any) {

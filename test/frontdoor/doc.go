@@ -2,7 +2,7 @@
 // counts what they started.
 //
 //	go test ./test/frontdoor -v                                  300 events, a kill every 2 s
-//	go test ./test/frontdoor -v -frontdoor.events 1000 -frontdoor.kill 5s
+//	make frontdoor                                               1,000 events, a kill every 5 s
 //
 // Real are the API server with its etcd, the broker in a process of its own, and
 // `salvor serve --roles bridge`, which is killed with SIGKILL and started again at
@@ -17,4 +17,7 @@
 // A sender sends again until it has an acknowledgement, as senders do. In the end there
 // has to be one ActionSet for each event; with coalesce, for each event one that it is
 // part of, and as many events in each as it says.
+//
+// TestEmitWaits is the command line's part: `salvor emit --wait` against a whole server
+// that is killed while the command waits.
 package frontdoor

@@ -42,6 +42,7 @@ spec:
 // TestEmitWaits runs `salvor emit --wait` against a whole server, which is killed
 // while the command waits.
 func TestEmitWaits(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.args[2] = "bridge,dispatcher,runner"
 	l.args = append(l.args, "--runner-name", "test", "--namespace", l.namespace)
@@ -98,7 +99,7 @@ func (l *lab) emitting(eventType string, flags ...string) *exec.Cmd {
 	if len(flags) == 0 || flags[0] != "--sign-key-file" {
 		args = append(args, "--token-file", l.tokenFile)
 	}
-	cmd := exec.CommandContext(l.t.Context(), *program, append(args, flags...)...) //nolint:gosec // the test built it
+	cmd := exec.CommandContext(l.t.Context(), *program, append(args, flags...)...)
 	cmd.Stdout = &output{}
 	cmd.Stderr = cmd.Stdout
 	return cmd

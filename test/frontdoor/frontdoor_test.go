@@ -38,6 +38,7 @@ spec:
 
 // TestEachEventMakesOneActionSet is the promise: exactly one each, whatever is killed.
 func TestEachEventMakesOneActionSet(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.trigger(plain)
 	stop := l.killing()
@@ -61,6 +62,7 @@ func TestEachEventMakesOneActionSet(t *testing.T) {
 // TestCoalescedEventsAreCountedOnce: each event is part of one ActionSet, and there
 // are fewer ActionSets by exactly those that joined another.
 func TestCoalescedEventsAreCountedOnce(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.trigger(coalesced)
 	stop := l.killing()
@@ -203,7 +205,8 @@ func (l *lab) gates(ctx context.Context) string {
 			return err.Error()
 		}
 		var state struct {
-			Window, Starting json.RawMessage
+			Window   json.RawMessage `json:"window"`
+			Starting json.RawMessage `json:"starting"`
 		}
 		_ = json.Unmarshal(entry.Value(), &state)
 		if len(state.Window) > 0 || len(state.Starting) > 0 {

@@ -191,7 +191,7 @@ func (l *lab) ready() bool {
 
 // process starts the program. It ends with the test.
 func (l *lab) process(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, *program, args...) //nolint:gosec // the test built it
+	cmd := exec.CommandContext(ctx, *program, args...)
 	cmd.Stdout, cmd.Stderr = &l.log, &l.log
 	if err := cmd.Start(); err != nil {
 		l.t.Errorf("start %v: %v", args, err)

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
-	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -136,7 +136,7 @@ func (l *lab) sendAll() {
 		// So that the kills fall among the sending, not behind it.
 		time.Sleep(pace)
 	}
-	assert.NoError(l.t, group.Wait())
+	require.NoError(l.t, group.Wait())
 	for i := range doors {
 		l.t.Logf("%-15s %d", doors[i].name, used[i].Load())
 	}

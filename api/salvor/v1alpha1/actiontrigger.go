@@ -45,8 +45,8 @@ type ActionTriggerList struct {
 type ActionTriggerSpec struct {
 	// When says what starts it. (Not "on": YAML reads that word as true.)
 	When TriggerSource `json:"when"`
-	// Key sorts events: concurrency, coalesce and rateLimit count those with the
-	// same key together. A Go template over .Event, for example
+	// Key sorts events: concurrency, coalesce, rateLimit and keep count those with
+	// the same key together. A Go template over .Event, for example
 	// "{{ .Event.subject }}". Default: all events have the same key.
 	//
 	// +optional
@@ -348,7 +348,8 @@ type Retention struct {
 	// +kubebuilder:validation:Minimum=1
 	Failed *int32 `json:"failed,omitempty"`
 	// Action of the blueprint that removes the data, run with the ActionSet's
-	// artifacts before it goes. Default delete.
+	// artifacts before it goes. If its templates speak of .Namespace and of no other
+	// object, its object is the namespace of the ActionSet's. Default delete.
 	//
 	// +optional
 	Action string `json:"action,omitempty"`

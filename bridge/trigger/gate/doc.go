@@ -40,7 +40,6 @@
 // # What is remembered
 //
 // Identities are kept for Memory, which is longer than redelivery takes and than the
-// stream knows duplicates, and at most mostSeen of them, 8 bytes each, with at most
-// mostAnswers answers; of the events that wait at most mostKept bytes are in the
-// record. So it fits into a message also in a storm.
+// stream knows duplicates, and at most mostSeen of them; 8 bytes each, so that a record
+// fits into a message also in a storm.
 package gate

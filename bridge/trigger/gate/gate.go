@@ -23,10 +23,6 @@ func (s *State) Arrive(r *Rules, e *Event, now time.Time) Arrival {
 	if known, ok := s.known(e); ok {
 		return Arrival{Answer: known}
 	}
-	if s.kept()+len(e.Body) > mostKept {
-		light := *e
-		light.Body, e = nil, &light
-	}
 	a, joined := s.take(r, e, now)
 	s.remember(e, a, now)
 	return Arrival{Answer: a, Fresh: true, Joined: joined}
@@ -119,6 +115,9 @@ func (s *State) turn(r *Rules, now time.Time, t *Todo) {
 }
 
 func (s *State) begin(w *Window, name string) {
+	if len(s.Starting) >= mostBodies {
+		w.Last.Body = nil // the record must fit into a message
+	}
 	s.Starting = append(s.Starting, Start{Name: name, Window: *w})
 	s.Newest = max(s.Newest, w.Last.Sequence)
 }

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,47 +13,39 @@ import (
 	"github.com/salvor-io/salvor/bridge/trigger/gate"
 )
 
-// mostRecord is the largest message that the stream takes.
-const mostRecord = 1<<20 - 64<<10
-
-// TestRecordFitsIntoAMessage: one that does not is never written, and no event of the
-// trigger is acknowledged any more.
-func TestRecordFitsIntoAMessage(t *testing.T) {
-	t.Parallel()
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	rules := &gate.Rules{Starts: 1000, Per: time.Minute, Name: func(identity string) string { return "as-" + identity }}
-	event := func(n int, body string) *gate.Event {
-		return &gate.Event{Source: "/shop/orders", ID: fmt.Sprint(n), Type: "com.example.order", Sequence: uint64(n), At: start, Body: []byte(body)}
-	}
-	body := `"` + strings.Repeat("x", 60_000) + `"`
-
-	t.Run("a burst of large events below the rate limit", func(t *testing.T) {
-		t.Parallel()
-		s := &gate.State{Owner: gate.Owner{Namespace: "n", Trigger: "t", UID: "u"}}
-		for n := range 1000 {
-			require.Empty(t, s.Arrive(rules, event(n+1, body), start).Rejected)
-		}
-		todo := s.Turn(rules, false, start)
-		data, err := s.Encode()
-		require.NoError(t, err)
-		assert.Less(t, len(data), mostRecord)
-		require.Len(t, todo.Start, 1000)
-		assert.NotEmpty(t, todo.Start[0].Window.Last.Body, "what there is room for is kept")
-	})
-	t.Run("many that each had an answer of its own", func(t *testing.T) {
-		t.Parallel()
-		s := &gate.State{Owner: gate.Owner{Namespace: "n", Trigger: "t", UID: "u"}}
-		now := start
-		for n := range 10_000 {
-			now = now.Add(61*time.Millisecond + 123457)
-			require.Empty(t, s.Arrive(rules, event(n+1, `"x"`), now).Rejected)
-			for _, a := range s.Turn(rules, false, now).Start {
-				s.Started(rules, a.Name, now)
+// A record fits into a message, which has a megabyte, whatever comes.
+func TestRecordsStaySmall(t *testing.T) {
+	const limit = 1<<20 - 64<<10
+	body := json.RawMessage(`"` + strings.Repeat("b", 64<<10-2) + `"`)
+	for name, rules := range map[string]gate.Rules{
+		"one window":   {Coalesce: time.Hour},
+		"many starts":  {Starts: 1000, Per: time.Second},
+		"all rejected": {Starts: 1, Per: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rules.Name = func(identity string) string { return fmt.Sprintf("%.63s", strings.Repeat("n", 60)+identity) }
+			s := &gate.State{Owner: gate.Owner{Namespace: "n", Trigger: "t", UID: "u", Key: strings.Repeat("k", 1024)}}
+			now, largest := time.Unix(0, 0), 0
+			for i := range 20_000 {
+				e := gate.Event{
+					Source: "/" + strings.Repeat("s", 100), ID: fmt.Sprint(i), Type: "t", Sequence: uint64(i), At: now,
+					Body: body,
+				}
+				s.Arrive(&rules, &e, now)
+				if i%1000 != 999 {
+					continue
+				}
+				todo := s.Turn(&rules, false, now)
+				data, err := s.Encode()
+				require.NoError(t, err)
+				largest = max(largest, len(data))
+				for _, start := range todo.Start {
+					s.Started(&rules, start.Name, now)
+				}
+				now = now.Add(2 * time.Second)
 			}
-		}
-		data, err := s.Encode()
-		require.NoError(t, err)
-		assert.Less(t, len(data), mostRecord)
-		assert.False(t, s.Arrive(rules, event(10_000, `"x"`), now).Fresh, "what came last is known")
-	})
+			t.Logf("largest record: %d KiB", largest>>10)
+			assert.Less(t, largest, limit)
+		})
+	}
 }

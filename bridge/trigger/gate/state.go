@@ -19,14 +19,13 @@ const Version = 1
 const (
 	// Memory is how long the identity of an event is remembered.
 	Memory = 15 * time.Minute
-	// mostSeen bounds the identities, mostAnswers the different answers to them: where
-	// each event starts an ActionSet of its own, each has its own.
-	mostSeen    = 8192
+	// mostSeen bounds the identities.
+	mostSeen = 8192
+	// mostAnswers bounds the different answers to them: events that start an ActionSet
+	// each, whose names keep them apart beyond that.
 	mostAnswers = 1024
-	// mostKept bounds the bodies of events, in bytes; what is more is read from EVENTS
-	// again. A record that does not fit into a message is never written, and no event
-	// would be acknowledged any more.
-	mostKept = 128 << 10
+	// mostBodies bounds the events that are kept whole while their ActionSets are made.
+	mostBodies = 8
 )
 
 // Rules are what the trigger says.
@@ -79,18 +78,6 @@ type Event struct {
 }
 
 func (e *Event) identity() string { return e.Source + "\x1f" + e.ID }
-
-// kept is how many bytes the bodies of events have.
-func (s *State) kept() int {
-	size := 0
-	if s.Window != nil {
-		size = len(s.Window.Last.Body)
-	}
-	for i := range s.Starting {
-		size += len(s.Starting[i].Window.Last.Body)
-	}
-	return size
-}
 
 // hash is the event's identity, as it is remembered.
 func (e *Event) hash() uint64 {
@@ -230,6 +217,9 @@ func (s *State) windowKey(first *Event, now time.Time) string {
 func (s *State) active(name string) int {
 	return slices.IndexFunc(s.Active, func(a Active) bool { return a.Name == name })
 }
+
+// IsStarting says that an ActionSet is to be made, or perhaps is.
+func (s *State) IsStarting(name string) bool { return s.starting(name) >= 0 }
 
 func (s *State) starting(name string) int {
 	return slices.IndexFunc(s.Starting, func(a Start) bool { return a.Name == name })
