@@ -16,7 +16,8 @@
 //	405  method
 //	413  too_large
 //	415  media_type: a CloudEvents format other than JSON
-//	429  rate of this sender, or the stream is full; Retry-After says when to come again
+//	429  rate of this sender; full: the stream, or the room for bodies of requests under
+//	     way. Retry-After says when to come again
 //	503  unavailable: the stream or the API server; Retry-After likewise
 //
 // # Who sends

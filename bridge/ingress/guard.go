@@ -10,7 +10,9 @@ import (
 // guard authenticates who asks an extra handler.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		grant, err := s.enter(r.Context(), Credentials{Request: r, Body: s.body(w, r)})
+		body, done := s.body(w, r)
+		grant, err := s.enter(r.Context(), Credentials{Request: r, Body: body})
+		done() // it is good for nothing else
 		if err != nil {
 			s.refuseErr(w, err, whatAuth)
 			return

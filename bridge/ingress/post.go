@@ -45,7 +45,9 @@ type Accepted struct {
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := detach(r.Context())
 	defer cancel()
-	credentials := Credentials{Request: r, Body: s.body(w, r)}
+	body, done := s.body(w, r)
+	defer done()
+	credentials := Credentials{Request: r, Body: body}
 	grant, err := s.enter(ctx, credentials)
 	if err != nil {
 		s.refuseErr(w, err, whatAuth)
@@ -146,15 +148,19 @@ func StoreError(err error) error {
 		refused.After = retryAfter
 		return refused
 	case tooLarge(err):
-		return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, "an event is larger than the stream takes")
+		return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, "an event is larger than the stream takes, with its attributes and the groups of its sender")
 	}
 	return fmt.Errorf("the stream cannot be reached: %w", err)
 }
 
-// codeTooLarge is the server's code for a message above the stream's limit.
-const codeTooLarge jetstream.ErrorCode = 10054
+// Codes of the server for a message above the stream's limit, and for one whose
+// headers are above the server's.
+const (
+	codeTooLarge       jetstream.ErrorCode = 10054
+	codeHeaderTooLarge jetstream.ErrorCode = 10097
+)
 
 func tooLarge(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return errors.Is(err, nats.ErrMaxPayload) || (ok && api.ErrorCode == codeTooLarge)
+	return errors.Is(err, nats.ErrMaxPayload) || (ok && (api.ErrorCode == codeTooLarge || api.ErrorCode == codeHeaderTooLarge))
 }

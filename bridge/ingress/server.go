@@ -77,12 +77,16 @@ type Server struct {
 
 	listening atomic.Pointer[net.TCPAddr]
 	limits    *limits
+	room      *room
 	waiters   *semaphore.Weighted
 }
 
 // New returns a server that does not listen before Run is called.
 func New(c Config) *Server {
-	return &Server{Config: c, limits: newLimits(c.Options.Rate, c.Options.Burst, c.Clock), waiters: semaphore.NewWeighted(mostWaiting)}
+	return &Server{
+		Config: c, limits: newLimits(c.Options.Rate, c.Options.Burst, c.Clock), room: newRoom(roomForBodies, c.MaxBytes),
+		waiters: semaphore.NewWeighted(mostWaiting),
+	}
 }
 
 // Addr is the address the server listens on; nil before it does.
@@ -214,22 +218,6 @@ func (s *Server) namespace(r *http.Request) (string, error) {
 		return "", NoNamespace(namespace)
 	}
 	return namespace, nil
-}
-
-// body returns a function that reads the body, once.
-func (s *Server) body(w http.ResponseWriter, r *http.Request) func() ([]byte, error) {
-	var (
-		read bool
-		body []byte
-		err  error
-	)
-	return func() ([]byte, error) {
-		if !read {
-			read = true
-			body, err = readAll(w, r, s.MaxBytes)
-		}
-		return body, err
-	}
 }
 
 func (s *Server) answer(w http.ResponseWriter, code int, body any) {

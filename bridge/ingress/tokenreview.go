@@ -35,6 +35,9 @@ const (
 	// sends made-up ones does not reach the API server faster than that.
 	tokenReviews      = 50
 	tokenReviewsBurst = 200
+	// The same for those that one address shows, so that it does not keep out the others.
+	addressReviews      = 10
+	addressReviewsBurst = 50
 	// reviewTimeout bounds one review.
 	reviewTimeout = 10 * time.Second
 	// maxToken bounds a token, in bytes.
@@ -50,7 +53,9 @@ type TokenReview struct {
 	audience string
 	clock    clock.PassiveClock
 	limit    *rate.Limiter
-	answers  *cache.LRUExpireCache
+	// addresses have a share of it each.
+	addresses *limits
+	answers   *cache.LRUExpireCache
 	// asking has the reviews under way: many requests with one token cost one.
 	asking singleflight.Group
 }
@@ -59,7 +64,8 @@ type TokenReview struct {
 func NewTokenReview(kube kubernetes.Interface, audience string, c clock.PassiveClock) *TokenReview {
 	return &TokenReview{
 		kube: kube, audience: audience, clock: c, limit: rate.NewLimiter(tokenReviews, tokenReviewsBurst),
-		answers: cache.NewLRUExpireCacheWithClock(tokensKept, c),
+		addresses: newLimits(addressReviews, addressReviewsBurst, c),
+		answers:   cache.NewLRUExpireCacheWithClock(tokensKept, c),
 	}
 }
 
@@ -91,7 +97,7 @@ func (t *TokenReview) Authenticate(ctx context.Context, c Credentials) (*Grant, 
 		// Others wait for it too, so it does not end with who came first.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
 		defer cancel()
-		answer, err := t.ask(ctx, token)
+		answer, err := t.ask(ctx, remote(c.Request), token)
 		if err != nil {
 			return nil, err
 		}
@@ -112,8 +118,8 @@ func (t *TokenReview) Authenticate(ctx context.Context, c Credentials) (*Grant, 
 }
 
 // ask is review at a bounded rate.
-func (t *TokenReview) ask(ctx context.Context, token string) (reviewed, error) {
-	if !t.limit.AllowN(t.clock.Now(), 1) {
+func (t *TokenReview) ask(ctx context.Context, address, token string) (reviewed, error) {
+	if t.addresses.take(address, 1) != nil || !t.limit.AllowN(t.clock.Now(), 1) {
 		refused := refuse(http.StatusTooManyRequests, reasonRate, "too many tokens are being checked; send it again later")
 		refused.After = time.Second
 		return reviewed{}, refused

@@ -109,7 +109,9 @@ func (s *Server) outcome(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, refuse(http.StatusMethodNotAllowed, reasonMethod, "%s is not allowed here; GET it", r.Method))
 		return
 	}
-	grant, err := s.enter(r.Context(), Credentials{Request: r, Body: s.body(w, r)})
+	body, done := s.body(w, r)
+	grant, err := s.enter(r.Context(), Credentials{Request: r, Body: body})
+	done() // it is good for nothing else
 	if err != nil {
 		s.refuseErr(w, err, whatAuth)
 		return

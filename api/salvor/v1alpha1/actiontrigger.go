@@ -196,7 +196,7 @@ type EventFilter struct {
 
 // ScheduleSource is a time of day.
 type ScheduleSource struct {
-	// Cron is an expression of five fields (minute, hour, day of month, month, day
+	// Cron is an expression of five fields (minute, hour, day of the month, its month, day
 	// of week) or one of @hourly, @daily, @weekly, @monthly, @yearly. A fixed time
 	// that a change to summer time skips counts at the first instant after the gap; one
 	// that occurs twice counts the first time.
