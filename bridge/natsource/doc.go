@@ -32,4 +32,6 @@
 //
 // Those that serve the same namespaces share the messages. Those that serve different
 // ones each see all, and leave to the others what is not for their namespaces.
+// Of a work queue they cannot: what is for a namespace that is not served is ended
+// there, logged and counted. Give each bridge the subjects of its namespaces.
 package natsource

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/salvor-io/salvor/bridge/ingress"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -25,6 +26,11 @@ const (
 
 // consume takes the messages of a stream until ctx ends or the consumer breaks.
 func (s *Source) consume(ctx context.Context, from streamSource) error {
+	on, err := s.JS.Stream(ctx, from.stream)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", from.stream, err)
+	}
+	from.queue = on.CachedInfo().Config.Retention == jetstream.WorkQueuePolicy
 	consumer, err := s.consumer(ctx, from)
 	if err != nil {
 		return err
@@ -79,6 +85,9 @@ func (s *Source) consumer(ctx context.Context, from streamSource) (jetstream.Con
 // settle stores the events of a message and says what becomes of it.
 func (s *Source) settle(ctx context.Context, from streamSource, msg jetstream.Msg) {
 	_, err := s.take(ctx, from.subject, message{subject: msg.Subject(), header: msg.Headers(), data: msg.Data()})
+	if errors.Is(err, errForeign) && from.queue {
+		err = ingress.NoNamespace(from.namespaceOf(msg.Subject())) // no other bridge gets it
+	}
 	log := s.Log.With().Str("stream", from.stream).Str("subject", msg.Subject()).Logger()
 	var ack error
 	switch r, isRefusal := refused(err); {

@@ -95,6 +95,8 @@ type streamSource struct {
 	subject
 
 	stream string
+	// queue says that each message of the stream goes to one consumer only.
+	queue bool
 }
 
 func parseStream(text string) (streamSource, error) {

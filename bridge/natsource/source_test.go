@@ -395,3 +395,27 @@ func TestNoReplyToOwnSubjects(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, reports.CachedInfo().State.LastSeq)
 }
+
+// What a bridge takes from a work queue nobody else gets: that it is for a namespace
+// which is not served is said and counted.
+func TestForeignOfAWorkQueue(t *testing.T) {
+	js := natstest.Start(t)
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Retention: jetstream.WorkQueuePolicy})
+	require.NoError(t, err)
+	for id, subject := range map[string]string{"1": "orders.foreign", "2": "orders.shop"} {
+		_, err = js.PublishMsg(t.Context(), binary(subject, id, ""))
+		require.NoError(t, err)
+	}
+	s := start(t, js, func(c *Config) { c.Options = Options{Streams: []string{"ORDERS/orders.*"}} })
+	require.Eventually(t, func() bool { return stored(t, js)["2"] != nil }, patience, tick)
+	require.Eventually(t, func() bool {
+		orders, err := js.Stream(t.Context(), "ORDERS")
+		require.NoError(t, err)
+		return orders.CachedInfo().State.Msgs == 0
+	}, patience, tick)
+	require.NoError(t, testutil.GatherAndCompare(s.registry, strings.NewReader(`
+# HELP salvor_bridge_event_requests_rejected_total Requests and NATS messages refused, by reason: path, method, unauthorized, audience, signature, expired, replayed, forbidden, origin, namespace, too_large, media_type, malformed, undecided, rate, full, unavailable, dropped (core NATS only).
+# TYPE salvor_bridge_event_requests_rejected_total counter
+salvor_bridge_event_requests_rejected_total{reason="namespace"} 1
+`), "salvor_bridge_event_requests_rejected_total"))
+}
