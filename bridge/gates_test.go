@@ -505,6 +505,16 @@ func TestNothingMatches(t *testing.T) {
 	}, patience, tick)
 }
 
+// A bridge does not say what becomes of an event that is for triggers it does not see:
+// the one that does may not have come to it yet.
+func TestForeignEventIsNotDecided(t *testing.T) {
+	w := newWorld(t, func(o *bridgeOptions) { o.Namespaces = []string{server.Namespace(t)} }).start()
+	w.publish("1", "t.a", nil)
+	w.drained()
+	_, _, err := stream.NewOutcomes(w.js).Decision(t.Context(), w.namespace, "/shop", "1", "")
+	assert.ErrorIs(t, err, stream.ErrNotFound)
+}
+
 // While the API server is away, events wait in records of their own, not among the
 // deliveries that others wait behind; nothing is made twice when it is back.
 func TestEventsAreParked(t *testing.T) {

@@ -292,22 +292,23 @@ func (c *Controller) forget(ctx context.Context, k key, m *memory) error {
 // sweep removes, once, the records of triggers that went while nobody looked.
 func (c *Controller) sweep(ctx context.Context) {
 	var stale []stream.GateUpdate
+	listing, done := context.WithCancel(ctx)
+	defer done()
+	err := c.Store.Follow(listing, event.BaselineKeys(), func(u stream.GateUpdate) {
+		var r record
+		if json.Unmarshal(u.Value, &r) == nil && c.Serves(r.Namespace) {
+			stale = append(stale, stream.GateUpdate{Key: u.Key, Revision: u.Revision})
+		}
+	}, done)
+	// Seen after the records were: no record is of a trigger that is not known yet.
 	there := map[string]bool{}
 	for _, t := range c.Triggers.All() {
 		if t.Spec.When.Kubernetes != nil {
 			there[event.BaselineKey(string(t.UID))] = true
 		}
 	}
-	listing, done := context.WithCancel(ctx)
-	defer done()
-	err := c.Store.Follow(listing, event.BaselineKeys(), func(u stream.GateUpdate) {
-		var r record
-		if json.Unmarshal(u.Value, &r) == nil && c.Serves(r.Namespace) && !there[u.Key] {
-			stale = append(stale, stream.GateUpdate{Key: u.Key, Revision: u.Revision})
-		}
-	}, done)
 	for _, u := range stale {
-		if err == nil {
+		if err == nil && !there[u.Key] {
 			err = c.Store.Remove(ctx, u.Key, u.Revision)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/semaphore"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
@@ -19,8 +18,6 @@ import (
 )
 
 const (
-	// parallel is how many ActionSets are made at the same time.
-	parallel = 16
 	// ackWait is how long an event may take before it is delivered again.
 	ackWait = 30 * time.Second
 	// Pauses before an event is looked at again while the API server is away.
@@ -61,13 +58,13 @@ type Controller struct {
 	keeper    *keeper
 	announcer *announcer
 	// making bounds the ActionSets that are made at the same time.
-	making *semaphore.Weighted
+	making *slots
 }
 
 // New returns a controller that does nothing until Run is called.
 func New(c Config) *Controller {
 	t := &Controller{
-		Config: c, catalog: newCatalog(), making: semaphore.NewWeighted(parallel),
+		Config: c, catalog: newCatalog(), making: newSlots(),
 		statuses:  newStatuses(c.Clients, c.Clock, c.Log),
 		reviewer:  access.NewReviewer(c.Clients.Kube, c.Clock),
 		announcer: newAnnouncer(c.Announcements, c.Clock),

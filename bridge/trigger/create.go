@@ -41,10 +41,11 @@ func (c *Controller) create(ctx context.Context, t *salvor.ActionTrigger, o *ord
 	if err != nil {
 		return creation{}, err
 	}
-	if err := c.making.Acquire(ctx, 1); err != nil {
+	release, err := c.making.take(ctx, t.Namespace, o.patience)
+	if err != nil {
 		return creation{}, fmt.Errorf("make ActionSet %s: %w", o.name, err)
 	}
-	defer c.making.Release(1)
+	defer release()
 	client := c.Clients.ActionSets(t.Namespace)
 	_, err = client.Create(ctx, as, metav1.CreateOptions{FieldManager: fieldManager})
 	switch {

@@ -36,7 +36,8 @@
 // rules, and acknowledged: the consumer gives out a bounded number of events that are
 // not acknowledged, and those of one namespace whose webhook does not answer must not
 // take all of them. Each event is handled in a goroutine of its own, so none waits for
-// the one before it.
+// the one before it, and of the ActionSets that are made at the same time only some
+// may be of one namespace.
 //
 // # Who may fire
 //

@@ -36,6 +36,9 @@ type arrival struct {
 
 // handle looks at one event.
 func (c *Controller) handle(ctx context.Context, a *arrival) outcome {
+	if a.namespace != "" && !c.Watcher.watches(a.namespace) {
+		return outcome{} // another bridge sees the triggers, and says what becomes of it
+	}
 	triggers := c.matching(a.namespace, a.event)
 	if len(triggers) == 0 && a.delivery == 1 && (!isOwn(a.event) || isFor(a.event)) {
 		// What lay in the stream for long enough need not wait: a flood of events that

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 
@@ -57,6 +58,8 @@ type order struct {
 	key string
 	// events is how many it stands for.
 	events int64
+	// patience is how long to wait for its turn.
+	patience time.Duration
 }
 
 // identify says where an ActionSet came from. That wins over the template.

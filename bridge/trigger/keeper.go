@@ -36,6 +36,8 @@ type keeper struct {
 	c *Controller
 	// id of this process, in the records that it writes.
 	id string
+	// since is when it began.
+	since time.Time
 
 	writing workqueue.TypedRateLimitingInterface[string]
 	doing   workqueue.TypedRateLimitingInterface[string]
@@ -91,7 +93,7 @@ func newKeeper(c *Controller, id string) *keeper {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](backoffMin, backoffMax),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: name, Clock: c.Clock})
 	}
-	return &keeper{c: c, id: id, gates: map[string]*entry{}, writing: queue("actiontrigger-gates"), doing: queue("actiontrigger-starts")}
+	return &keeper{c: c, id: id, since: c.Clock.Now(), gates: map[string]*entry{}, writing: queue("actiontrigger-gates"), doing: queue("actiontrigger-starts")}
 }
 
 // run works until ctx ends and everything it started has ended.

@@ -105,7 +105,7 @@ func (k *keeper) start(ctx context.Context, key string, owner gate.Owner, s *gat
 	}
 	e, err := k.eventOf(ctx, &s.Window.Last)
 	var made creation
-	o := &order{name: s.Name, event: e, key: owner.Key, events: s.Window.Count}
+	o := &order{name: s.Name, event: e, key: owner.Key, events: s.Window.Count, patience: patienceGate}
 	if err == nil {
 		made, err = k.c.create(ctx, t, o)
 	}

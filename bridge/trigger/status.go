@@ -25,9 +25,9 @@ import (
 // that a storm of events does not become a storm of writes.
 const interval = time.Second
 
-// mostChanges is how many changes of one trigger wait while the API server is away;
-// further ones are folded into the last known status.
-const mostChanges = 256
+// mostChanges is how many changes of one trigger wait while the API server is away, or
+// refuses them; more are folded into one on the last known status.
+const mostChanges = 1024
 
 type key struct{ namespace, name string }
 
@@ -85,12 +85,11 @@ func (s *statuses) tell(t *salvor.ActionTrigger, step func(*salvor.ActionTrigger
 	current.trigger = t
 	current.steps = append(current.steps, step)
 	if len(current.steps) > mostChanges {
-		steps := current.steps
-		current.steps = []func(*salvor.ActionTriggerStatus){func(status *salvor.ActionTriggerStatus) {
-			for _, step := range steps {
-				step(status)
-			}
-		}}
+		base := t
+		if known := s.written[k]; known != nil && known.UID == t.UID && !newer(t.ResourceVersion, known.ResourceVersion) {
+			base = known
+		}
+		current.steps = []func(*salvor.ActionTriggerStatus){fold(&base.Status, current.steps)}
 	}
 	s.queue.Add(k)
 }
@@ -162,7 +161,7 @@ func (s *statuses) putBack(k key, old *change) {
 	case !ok:
 		s.pending[k] = old
 	case newer.trigger.UID == old.trigger.UID:
-		newer.steps = append(old.steps, newer.steps...)
+		newer.steps = append(old.steps, newer.steps...) // the next one folds them
 	}
 }
 

@@ -201,6 +201,7 @@ func (k *keeper) commitOnce(ctx context.Context, e *entry, inputs []input) (gate
 		return gate.Todo{}, err
 	}
 	rules, held := k.rulesOf(e, t)
+	rules.Since = k.since
 	k.lookBeforeRefusing(ctx, e, rules, inputs)
 	now := k.c.Clock.Now()
 	for _, in := range inputs {

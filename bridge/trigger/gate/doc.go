@@ -40,6 +40,6 @@
 // # What is remembered
 //
 // Identities are kept for Memory, which is longer than redelivery takes and than the
-// stream knows duplicates, and at most mostSeen of them; 8 bytes each, so that a record
+// stream knows duplicates (and what a process finds, as long again), and at most mostSeen of them; 8 bytes each, so that a record
 // fits into a message also in a storm.
 package gate

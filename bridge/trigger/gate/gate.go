@@ -75,14 +75,14 @@ type Todo struct {
 // Turn lets go what is due and says what is to be done. held keeps what waits
 // waiting: the trigger is suspended, or can start nothing.
 func (s *State) Turn(r *Rules, held bool, now time.Time) Todo {
-	s.forget(now)
+	s.forget(r, now)
 	s.Starts = slices.DeleteFunc(s.Starts, func(at time.Time) bool { return !at.Add(r.Per).After(now) })
 	var t Todo
 	if s.Window != nil && !held {
 		s.turn(r, now, &t)
 	}
 	t.Start = slices.Clone(s.Starting)
-	for _, at := range []time.Time{s.expire(), s.freed(r)} {
+	for _, at := range []time.Time{s.expire(r), s.freed(r)} {
 		t.at(at)
 	}
 	return t

@@ -34,12 +34,12 @@ func (s *State) remember(e *Event, a Answer, now time.Time) {
 }
 
 // forget drops what is older than Memory, and the oldest of what is too much.
-func (s *State) forget(now time.Time) {
+func (s *State) forget(r *Rules, now time.Time) {
 	total, drop := 0, 0
 	for i := range s.Seen {
 		total += len(s.Seen[i].IDs)
 	}
-	for drop < len(s.Seen) && (s.old(&s.Seen[drop], now) || total-len(s.Seen[drop].IDs) >= mostSeen || len(s.Seen)-drop > mostAnswers) {
+	for drop < len(s.Seen) && (s.old(r, &s.Seen[drop], now) || total-len(s.Seen[drop].IDs) >= mostSeen || len(s.Seen)-drop > mostAnswers) {
 		total -= len(s.Seen[drop].IDs)
 		drop++
 	}
@@ -54,8 +54,8 @@ func (s *State) forget(now time.Time) {
 }
 
 // old says that an answer need not be known any more: not while its events wait.
-func (s *State) old(seen *Seen, now time.Time) bool {
-	return !now.Before(seen.At.Add(Memory)) && !s.open(seen.Answer.Window)
+func (s *State) old(r *Rules, seen *Seen, now time.Time) bool {
+	return !now.Before(r.until(seen)) && !s.open(seen.Answer.Window)
 }
 
 // open says that the events of a window wait.
@@ -76,9 +76,17 @@ func (s *State) reindex() {
 }
 
 // expire is when something is to be forgotten next; the zero time if nothing is.
-func (s *State) expire() time.Time {
+func (s *State) expire(r *Rules) time.Time {
 	if len(s.Seen) == 0 || s.open(s.Seen[0].Answer.Window) {
 		return time.Time{}
 	}
-	return s.Seen[0].At.Add(Memory)
+	return r.until(&s.Seen[0])
+}
+
+// until when an answer is to be known.
+func (r *Rules) until(seen *Seen) time.Time {
+	if seen.At.Before(r.Since) {
+		return r.Since.Add(Memory)
+	}
+	return seen.At.Add(Memory)
 }

@@ -37,6 +37,9 @@ type Rules struct {
 	// Starts that are allowed within Per; 0 is no limit.
 	Starts int
 	Per    time.Duration
+	// Since is when deliveries began: what was seen before may come again until Memory
+	// has passed, however long nobody was there.
+	Since time.Time
 	// Name makes the name of an ActionSet from what it must differ by.
 	Name func(identity string) string
 }
