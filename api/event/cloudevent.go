@@ -58,6 +58,9 @@ const (
 	ExtChain = ExtReserved + "chain"
 	// ExtTrigger of a lifecycle event names the ActionTrigger that made the ActionSet.
 	ExtTrigger = ExtReserved + "trigger"
+	// ExtPrunes of a lifecycle event names the ActionSet whose data the run removes,
+	// by the retention of a trigger. Such an event starts nothing.
+	ExtPrunes = ExtReserved + "prunes"
 	// ExtAction of a lifecycle event is the name of the action; of a run with several,
 	// that of the first.
 	ExtAction = ExtReserved + "action"
@@ -112,7 +115,7 @@ func NewLifecycleEvent(typ, id string, at time.Time, traceparent string, l *Life
 		typ: typ, source: SourceDispatcher, subject: l.Namespace + "/" + l.ActionSet, id: id, at: at, trace: traceparent,
 	}, l)
 	for name, value := range map[string]string{
-		ExtChain: l.Chain, ExtTrigger: l.Trigger, ExtAction: l.Action, ExtBlueprint: l.Blueprint,
+		ExtChain: l.Chain, ExtTrigger: l.Trigger, ExtPrunes: l.Prunes, ExtAction: l.Action, ExtBlueprint: l.Blueprint,
 	} {
 		if value = attribute(value); value != "" {
 			e.SetExtension(name, value)

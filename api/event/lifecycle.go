@@ -38,6 +38,9 @@ type Lifecycle struct {
 	State State `json:"state"`
 	// Trigger is the name of the ActionTrigger that made the ActionSet.
 	Trigger string `json:"trigger,omitempty"`
+	// Prunes is the ActionSet whose data the run removes, by the retention of a
+	// trigger.
+	Prunes string `json:"prunes,omitempty"`
 	// Chain holds the UIDs of the ActionTriggers that led to the run, oldest first,
 	// separated by commas.
 	Chain string `json:"chain,omitempty"`
@@ -198,7 +201,7 @@ func PhaseEnded(run *Run, k Key, phase *Phase) (Told, bool) {
 func lifecycleOf(run *Run, state State, failure *Failure) Lifecycle {
 	l := Lifecycle{
 		UID: run.UID, Namespace: run.Namespace, ActionSet: run.Name, State: state,
-		Trigger: run.Labels[salvor.LabelTrigger], Chain: run.Annotations[salvor.AnnotationChain],
+		Trigger: run.Labels[salvor.LabelTrigger], Prunes: run.Labels[salvor.LabelPrunes], Chain: run.Annotations[salvor.AnnotationChain],
 	}
 	if failure != nil {
 		l.Failure = &Failure{Reason: failure.Reason, Message: cut(failure.Message, MessageLimit)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -90,11 +91,14 @@ func (c *Controller) build(ctx context.Context, t *salvor.ActionTrigger, o *orde
 }
 
 // permanentReason sorts the API server's refusals: those that hold until
-// somebody changes something have a reason for the condition.
+// somebody changes something have a reason for the condition. A quota is exceeded until
+// something else ends, and the API server says so with no other reason than Forbidden.
 func permanentReason(err error) (string, bool) {
 	switch {
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
 		return reasonInvalid, true
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
+		return "", false
 	case apierrors.IsForbidden(err):
 		return "Forbidden", true
 	case apierrors.IsNotFound(err):

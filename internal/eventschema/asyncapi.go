@@ -110,6 +110,7 @@ func message(e *entry) object {
 			event.ExtTraceparent: "W3C trace context of the run.",
 			event.ExtChain:       "UIDs of the ActionTriggers that led to the run, oldest first.",
 			event.ExtTrigger:     "Name of the ActionTrigger that made the ActionSet.",
+			event.ExtPrunes:      "ActionSet whose data the run removes, by the retention of a trigger.",
 			event.ExtAction:      "Name of the action; of a run, that of the first.",
 			event.ExtBlueprint:   "Blueprint of that action.",
 		} {

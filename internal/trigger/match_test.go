@@ -100,7 +100,10 @@ func TestMatchOwnEvents(t *testing.T) {
 				e.SetSource(event.SourceDispatcher)
 				e.SetExtension(event.ExtAction, "backup")
 			})
-			assert.Equal(t, c.want, compile(t, `when: {event: {filters: `+c.filters+`}}`).Match(e))
+			trigger := compile(t, `when: {event: {filters: `+c.filters+`}}`)
+			assert.Equal(t, c.want, trigger.Match(e))
+			e.SetExtension(event.ExtPrunes, "nightly-1")
+			assert.False(t, trigger.Match(e), "the removal of a backup starts nothing")
 		})
 	}
 }

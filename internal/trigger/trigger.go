@@ -82,7 +82,7 @@ func (c *Compiled) Match(e *cloudevents.Event) bool {
 		return false
 	}
 	in := newInput(e)
-	if in.own && forOneTrigger(e.Type()) {
+	if in.own && (forOneTrigger(e.Type()) || prunes(e)) {
 		return false
 	}
 	named := false
@@ -94,6 +94,14 @@ func (c *Compiled) Match(e *cloudevents.Event) bool {
 		named = named || names
 	}
 	return named || !in.own
+}
+
+// prunes reports whether the event tells of a run that removes a backup which a trigger
+// does not keep. It is the end of a backup's life and no step of a chain: a trigger of
+// all ends of runs would else find a loop in its own retention.
+func prunes(e *cloudevents.Event) bool {
+	value, err := e.Context.GetExtension(event.ExtPrunes)
+	return err == nil && value != ""
 }
 
 // addressed reports whether the event is one that Salvor made for this trigger and
