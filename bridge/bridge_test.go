@@ -280,6 +280,7 @@ func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 // The whole way of a one-phase run, with its budget: at most three status writes
 // and two Kubernetes Events, and the status is exactly the final one.
 func TestOnePhaseRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("one")
 	run, revision := w.run(as)
@@ -318,6 +319,7 @@ func TestOnePhaseRun(t *testing.T) {
 
 // States that follow each other faster than the interval are not all written.
 func TestIntermediateStatesAreCoalesced(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *bridge.Options) { o.StatusInterval = time.Minute }).start()
 	as := w.create("busy")
 	w.advance(as, begin)
@@ -333,6 +335,7 @@ func TestIntermediateStatesAreCoalesced(t *testing.T) {
 }
 
 func TestDeletionCancels(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("gone")
 	w.advance(as, begin)
@@ -357,6 +360,7 @@ func TestDeletionCancels(t *testing.T) {
 
 // What happened while the bridge was away is made up for at its start.
 func TestRestartMakesUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	deleted, finished := w.create("deleted"), w.create("finished")
 	w.advance(deleted, begin)
@@ -383,6 +387,7 @@ func TestRestartMakesUp(t *testing.T) {
 // Losing the store costs no ActionSet that is ours; one that another engine has
 // started is left alone.
 func TestRunsAreRecoveredButNotAdopted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	mine := w.create("mine")
 	w.advance(mine, begin)
@@ -405,6 +410,7 @@ func TestRunsAreRecoveredButNotAdopted(t *testing.T) {
 }
 
 func TestWhatCanNeverRunFailsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as, err := w.clients.ActionSets(w.namespace).Create(t.Context(), &kanister.ActionSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "bad"},
@@ -421,6 +427,7 @@ func TestWhatCanNeverRunFailsAtOnce(t *testing.T) {
 // A run travels whole at each step and grows on its way, so one that only just
 // fits into a message is refused while it still can be.
 func TestARunThatCouldNotGrowIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as, err := w.clients.ActionSets(w.namespace).Create(t.Context(), &kanister.ActionSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "large"},
@@ -436,6 +443,7 @@ func TestARunThatCouldNotGrowIsRefused(t *testing.T) {
 
 // The newest state waits in memory while the API server is away.
 func TestAPIServerAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("patient")
 	w.advance(as, begin)
@@ -449,6 +457,7 @@ func TestAPIServerAway(t *testing.T) {
 
 // A status that someone else overwrote is put right by the comparison.
 func TestResyncProjectsAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("overwritten")
 	w.advance(as, begin)
@@ -465,6 +474,7 @@ func TestResyncProjectsAgain(t *testing.T) {
 // A cluster with Kanister's own CRDs: no status subresource, no selectable
 // field. The bridge watches everything and patches the object.
 func TestKanisterCRD(t *testing.T) {
+	t.Parallel()
 	w := newWorldOn(t, oldServer(t), nil).start()
 	as := w.create("old")
 	w.advance(as, begin)
@@ -488,6 +498,7 @@ func TestKanisterCRD(t *testing.T) {
 // Kanister's CRD is replaced by Salvor's while the bridge is at work, as its log
 // asks for: statuses are then to be written to the subresource.
 func TestCRDGetsAStatusSubresource(t *testing.T) {
+	t.Parallel()
 	old := oldServer(t)
 	w := newWorldOn(t, old, nil).start()
 	before := w.create("before")
@@ -504,6 +515,7 @@ func TestCRDGetsAStatusSubresource(t *testing.T) {
 
 // A gone namespace, a missing CRD: Ready says what is missing.
 func TestReadyNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	config := server.Config()
 	config.Host = "http://127.0.0.1:1"
 	clients, err := kube.New(config)
@@ -517,6 +529,7 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	good := bridge.DefaultOptions()
 	require.NoError(t, good.Validate())
 	for flag, change := range map[string]func(o *bridge.Options){

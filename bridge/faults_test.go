@@ -33,6 +33,7 @@ func ownServer(t *testing.T) *kubetest.Server {
 // The API server is down for ten minutes, by the bridge's clock, in which a run
 // ends and another begins to be watched: what is owed is written when it is back.
 func TestAPIServerDownTenMinutes(t *testing.T) {
+	t.Parallel()
 	own := ownServer(t)
 	w := newWorldOn(t, own, nil)
 	fake := clocktesting.NewFakeClock(time.Now())
@@ -70,6 +71,7 @@ func TestAPIServerDownTenMinutes(t *testing.T) {
 
 // The bridge's rights are taken away and given back.
 func TestRightsRemovedAndGivenBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.user = "bridge-" + w.namespace
 	rules := []rbacv1.PolicyRule{
@@ -112,6 +114,7 @@ func TestRightsRemovedAndGivenBack(t *testing.T) {
 // missing nobody knows what became of them, so nothing is done; then the runs of
 // those that are gone are cancelled, and new ones are served.
 func TestCRDRemovedAndMadeAgain(t *testing.T) {
+	t.Parallel()
 	own := ownServer(t)
 	w := newWorldOn(t, own, nil).start()
 	as := w.create("as")
@@ -147,6 +150,7 @@ func TestCRDRemovedAndMadeAgain(t *testing.T) {
 
 // Others change the ActionSet all the time.
 func TestConflictStorm(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *bridgeOptions) { o.StatusInterval = 0 }).start()
 	as := w.create("busy")
 	ctx, stop := context.WithCancel(t.Context())
@@ -176,6 +180,7 @@ func TestConflictStorm(t *testing.T) {
 // went back are brought forward, the runs of those that vanished are cancelled,
 // and what happens afterwards is seen, although resource versions went back.
 func TestEtcdRestored(t *testing.T) {
+	t.Parallel()
 	own := ownServer(t)
 	w := newWorldOn(t, own, func(o *bridgeOptions) { o.Resync = 2 * time.Second })
 	fake := clocktesting.NewFakeClock(time.Now())

@@ -64,6 +64,7 @@ func (w *world) waitFor(header map[string]string, body string) event.Outcome {
 // A sender that waits is told the ActionSet, which exists by then, and can follow it
 // to its end.
 func TestSenderWaitsForTheOutcome(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("nightly", "com.example.saved", nil)
 	// The watch of triggers may be behind; what matters is that one is told.
@@ -108,6 +109,7 @@ func (w *world) settle(typ string) {
 // A signed event fires what RBAC lets its sender fire, and its signature counts once,
 // also for the bridge after this one.
 func TestSignedEventFiresWhatItMay(t *testing.T) {
+	t.Parallel()
 	dir, key := t.TempDir(), bytes.Repeat([]byte("k"), 32)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop"), []byte("whsec_"+base64.StdEncoding.EncodeToString(key)), 0o600))
 	w := newWorld(t, func(o *bridge.Options) { o.Ingress.HMACKeys = dir }).start()
@@ -186,6 +188,7 @@ func (w *world) actionSetsOf(trigger string) []kanister.ActionSet {
 
 // Events from NATS fire triggers too; the same event over HTTP is no second one.
 func TestEventFromNATSFires(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *bridge.Options) { o.NATS.Subjects = []string{"salvor.in.*"} }).start()
 	w.trigger("nightly", "com.example.saved", nil)
 	var reply *nats.Msg

@@ -152,6 +152,7 @@ func (w *world) allSeen() bool {
 // The acceptance: 10,000 matching events within a minute with coalesce 30s are at most
 // three runs, the last one after the last event. The minute is a fake clock's.
 func TestStormOfAMinute(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("10,000 events")
 	}
@@ -201,6 +202,7 @@ func (w *world) reason(name string) string {
 // The same in real time, and each event three times in random order: 2,000 events in
 // the time of two windows. The bridge is restarted in the middle of a window.
 func TestStormResentWithRestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("storm", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Coalesce = "3s" })
 	w.ready("storm", "Watching")
@@ -243,6 +245,7 @@ func TestStormResentWithRestart(t *testing.T) {
 // A window that was open, and had closed, while no bridge ran: what waited starts, made
 // from the last event, once.
 func TestWindowSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	fake := clocktesting.NewFakeClock(time.Now())
 	w.clock = fake
@@ -272,6 +275,7 @@ func TestWindowSurvivesARestart(t *testing.T) {
 // Forbid: an event that comes while an ActionSet runs is rejected and says so; after
 // its end the next one starts, however the end becomes known.
 func TestForbid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", policy(salvor.ConcurrencyForbid))
 	w.ready("t", "Watching")
@@ -308,6 +312,7 @@ func TestForbid(t *testing.T) {
 
 // Forbid with coalesce: events wait for the end, by key.
 func TestForbidWaitsWithCoalesce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", func(t *salvor.ActionTrigger) {
 		t.Spec.Concurrency, t.Spec.Coalesce, t.Spec.Key = salvor.ConcurrencyForbid, "50ms", `{{ .Event.type }}`
@@ -334,6 +339,7 @@ func TestForbidWaitsWithCoalesce(t *testing.T) {
 
 // Replace: the one that runs is cancelled, and the newest event starts after its end.
 func TestReplace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", policy(salvor.ConcurrencyReplace))
 	w.ready("t", "Watching")
@@ -358,6 +364,7 @@ func TestReplace(t *testing.T) {
 // The rate limit: without coalesce an event above it is rejected; with it, it waits
 // until there is room.
 func TestRateLimit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	fake := clocktesting.NewFakeClock(time.Now())
 	w.clock = fake
@@ -399,6 +406,7 @@ func TestRateLimit(t *testing.T) {
 // Chaining: the end of a backup starts its verification with its artifacts; the chain
 // stops before it comes back to a trigger that is in it.
 func TestChainAndLoop(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("backup", "t.a", nil)
 	w.trigger("verify", event.TypeRunCompleted, func(t *salvor.ActionTrigger) {
@@ -446,6 +454,7 @@ func TestChainAndLoop(t *testing.T) {
 
 // Who may fire a trigger is the API server's to say.
 func TestAuthorization(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", nil)
 	w.ready("t", "Watching")
@@ -468,6 +477,7 @@ func TestAuthorization(t *testing.T) {
 // A trigger that can never fire says why, and disturbs no other. So does one whose
 // template does not fit the event.
 func TestInvalidTriggers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("invalid", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Template.Spec.Actions[0].Blueprint = "{{ .Event.id }}" })
 	w.trigger("unfit", "t.a", func(t *salvor.ActionTrigger) {
@@ -494,6 +504,7 @@ func TestInvalidTriggers(t *testing.T) {
 
 // An event that nothing matches is decided on too.
 func TestNothingMatches(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.publish("1", "t.a", nil)
 	outcomes := stream.NewOutcomes(w.js)
@@ -508,6 +519,7 @@ func TestNothingMatches(t *testing.T) {
 // A bridge does not say what becomes of an event that is for triggers it does not see:
 // the one that does may not have come to it yet.
 func TestForeignEventIsNotDecided(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *bridgeOptions) { o.Namespaces = []string{server.Namespace(t)} }).start()
 	w.publish("1", "t.a", nil)
 	w.drained()
@@ -518,6 +530,7 @@ func TestForeignEventIsNotDecided(t *testing.T) {
 // While the API server is away, events wait in records of their own, not among the
 // deliveries that others wait behind; nothing is made twice when it is back.
 func TestEventsAreParked(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", nil)
 	w.ready("t", "Watching")
@@ -535,6 +548,7 @@ func TestEventsAreParked(t *testing.T) {
 
 // A window whose trigger is deleted is closed, and those who wait for it are told.
 func TestTriggerDeletedWhileEventsWait(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Coalesce = "1h" })
 	w.ready("t", "Watching")
@@ -554,6 +568,7 @@ func TestTriggerDeletedWhileEventsWait(t *testing.T) {
 
 // A large event waits by reference.
 func TestLargeEventWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", func(t *salvor.ActionTrigger) {
 		t.Spec.Coalesce = "100ms"
@@ -569,6 +584,7 @@ func TestLargeEventWaits(t *testing.T) {
 
 // What others tell of a trigger is written, once a second, and none of it is lost.
 func TestTellAndConflict(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("t", "t.a", nil)
 	w.ready("t", "Watching")

@@ -88,6 +88,7 @@ func (d doomedKV) Put(ctx context.Context, key string, value []byte) (revision u
 // A bridge that is killed at any of its effects, before or after it, makes one
 // ActionSet of a window: none is lost and none is made twice.
 func TestKilledAtEachBoundary(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"create in TRIGGERS", "update in TRIGGERS", "create in OUTCOMES", "put in OUTCOMES", "make an ActionSet"} {
 		for _, nth := range []int{0, 1} {
 			for _, after := range []bool{false, true} {
@@ -147,6 +148,7 @@ func (w *world) settled(id string) bool {
 // Two bridges that share the events of a storm count each of them once and make one
 // ActionSet of each window. One goes away in the middle of one; the other sees to it.
 func TestTwoBridgesShareAStorm(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	other := *w
 	other.counts = &counter{}

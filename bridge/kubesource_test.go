@@ -93,6 +93,7 @@ func (w *world) fired(n int) []string {
 // A value that is new counts once, whatever becomes of the bridge; one that was there
 // before the trigger does not.
 func TestAnnotationFires(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.configMap("old", "before", nil)
 	w.configMap("plain", "", nil)
@@ -192,6 +193,7 @@ func (w *world) forgotten(t *salvor.ActionTrigger) {
 // Two triggers share a watch and each sees what it asks for; one that is suspended sees
 // and tells nothing.
 func TestAnnotationFiresForSome(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.onAnnotation("named", func(a *salvor.AnnotationSource) { a.Name = "b" })
 	w.onAnnotation("all", nil)
@@ -219,6 +221,7 @@ func TestAnnotationFiresForSome(t *testing.T) {
 
 // What the trigger asks for and cannot have is told; when it can, it has it.
 func TestAnnotationThatCannotBeSeen(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.user = "system:serviceaccount:" + w.namespace + ":bridge"
 	rules := []rbacv1.PolicyRule{
@@ -274,6 +277,7 @@ func (w *world) happens(name, reason string, change func(e *corev1.Event)) {
 // Each occurrence of a Kubernetes Event counts once; those of Salvor's own doing do
 // not, or a trigger would never come to rest.
 func TestKubernetesEventFires(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	owner := w.onEvent("wanted", "BackupWanted", "Upgrading")
 	w.said("wanted", kubesource.Condition, "Watching")

@@ -36,6 +36,7 @@ func (w *world) lifecycle(as *kanister.ActionSet, typ string) (source string, l 
 
 // What never becomes a run ends too, and whoever listens hears of it.
 func TestTheEndOfWhatNeverRanIsTold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	bad := &kanister.ActionSet{
 		ObjectMeta: metav1.ObjectMeta{

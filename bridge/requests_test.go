@@ -85,6 +85,7 @@ func (w *world) condition(as *kanister.ActionSet, typ string, want metav1.Condit
 // An annotation pauses, its removal resumes, another cancels; what the run says
 // becomes conditions and Kubernetes Events.
 func TestPauseResumeCancel(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("asks")
 	w.advance(as, begin)
@@ -119,6 +120,7 @@ func TestPauseResumeCancel(t *testing.T) {
 // What was asked for while the bridge was away, or was lost on its way, is asked
 // for at its start.
 func TestRequestsAreMadeUpFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as, held := w.create("as"), w.create("held")
 	w.advance(as, begin)
@@ -137,6 +139,7 @@ func TestRequestsAreMadeUpFor(t *testing.T) {
 }
 
 func TestPausedFromTheFirstMoment(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as, err := w.clients.ActionSets(w.namespace).Create(t.Context(), &kanister.ActionSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "later", Annotations: map[string]string{
@@ -156,6 +159,7 @@ func TestPausedFromTheFirstMoment(t *testing.T) {
 
 // One that is cancelled as it is created never begins.
 func TestCancelledBeforeItBegan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as, err := w.clients.ActionSets(w.namespace).Create(t.Context(), &kanister.ActionSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "never", Annotations: map[string]string{salvor.AnnotationCancel: "thought better"}},
@@ -187,6 +191,7 @@ func goOn(token string, round int) func(r *event.Run, a *event.Action) {
 // ActionSet is watched again, its deletion cancels the run, and a second end is
 // told. All of that holds over a restart in between.
 func TestRetry(t *testing.T) {
+	t.Parallel()
 	for name, restart := range map[string]bool{"in one life": false, "with restarts": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil).start()
@@ -233,6 +238,7 @@ func TestRetry(t *testing.T) {
 
 // The deletion of an ActionSet whose run goes on after a retry cancels the run.
 func TestDeletionAfterRetry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("fails")
 	w.advance(as, begin)
@@ -249,6 +255,7 @@ func TestDeletionAfterRetry(t *testing.T) {
 // A run that was retried and ended while nobody could write its status is found
 // after a restart, although ended ActionSets are not watched.
 func TestSecondEndWhileAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("fails")
 	w.advance(as, begin)
@@ -266,6 +273,7 @@ func TestSecondEndWhileAway(t *testing.T) {
 
 // A retry that cannot be granted is answered with what to do instead.
 func TestRetryIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	swept, cancelled, foreign := w.create("swept"), w.create("cancelled"), w.create("foreign")
 	w.advance(swept, begin)
@@ -313,6 +321,7 @@ func (w *world) wipe() {
 // The store is wiped under a fleet in mixed states. A new bridge makes each run
 // anew with what its status says, and those that had ended stay ended.
 func TestStoreWiped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *bridge.Options) { o.StatusInterval = 50 * time.Millisecond }).start()
 	waiting, half, done, failed := w.create("waiting"), w.create("half"), w.create("done"), w.create("failed")
 	w.status(waiting, kanister.StatePending)
@@ -361,6 +370,7 @@ func TestStoreWiped(t *testing.T) {
 
 // A run without an ActionSet is cancelled, also when the deletion was never seen.
 func TestRunWithoutActionSet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	now := time.Now()
 	_, err := stream.NewRuns(w.js, event.SourceBridge).Create(t.Context(), &event.Run{
@@ -377,6 +387,7 @@ func TestRunWithoutActionSet(t *testing.T) {
 // An ActionSet without a status that is older than records live, in a store that
 // is older still, is not run: it may have been.
 func TestPerhapsRunAlready(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *bridge.Options) { o.RunRetention = time.Second })
 	since, err := w.runs.Since(t.Context())
 	require.NoError(t, err)
@@ -393,6 +404,7 @@ func TestPerhapsRunAlready(t *testing.T) {
 
 // The status of a run that is open was written over by somebody.
 func TestOpenStatusIsRepaired(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	as := w.create("open")
 	w.advance(as, begin)

@@ -135,6 +135,7 @@ func (w *world) said(name, typ, reason string) *metav1.Condition {
 // The two newest stay. The others go: each by an ActionSet that is its own but for the
 // action and the artifacts, and only when that is complete.
 func TestRetention(t *testing.T) {
+	t.Parallel()
 	w, owner := keeper(t)
 	w.start()
 	var made []*kanister.ActionSet
@@ -166,6 +167,7 @@ func TestRetention(t *testing.T) {
 
 // Wherever the bridge was when it died, it goes on there.
 func TestRetentionGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
 	w, owner := keeper(t)
 	w.start()
 	old := w.backup(owner, "b0", "path/0")
@@ -195,6 +197,7 @@ func TestRetentionGoesOnAfterARestart(t *testing.T) {
 
 // Data that a restore is given wait for its end.
 func TestRetentionWaitsForARestore(t *testing.T) {
+	t.Parallel()
 	w, owner := keeper(t)
 	w.start()
 	old := w.backup(owner, "b0", "path/0")
@@ -218,6 +221,7 @@ func TestRetentionWaitsForARestore(t *testing.T) {
 
 // Why nothing is removed is told, and once it can be it is.
 func TestRetentionSaysWhyNot(t *testing.T) {
+	t.Parallel()
 	w, owner := keeper(t)
 	bps := w.clients.Blueprints(w.namespace)
 	require.NoError(t, bps.Delete(t.Context(), "bp", metav1.DeleteOptions{}))
@@ -268,6 +272,7 @@ func TestRetentionSaysWhyNot(t *testing.T) {
 // An ActionSet that only pretends to have removed the data removes nothing, and a
 // trigger that was made again does not own what the old one made.
 func TestRetentionIsNotFooled(t *testing.T) {
+	t.Parallel()
 	w, owner := keeper(t)
 	w.start()
 	only := w.backup(owner, "b0", "path/0")
@@ -300,6 +305,7 @@ func TestRetentionIsNotFooled(t *testing.T) {
 
 // Without the right to delete, the condition says what is missing.
 func TestRetentionWithoutTheRight(t *testing.T) {
+	t.Parallel()
 	w, owner := keeper(t)
 	w.user = "system:serviceaccount:" + w.namespace + ":bridge"
 	rules := []rbacv1.PolicyRule{
@@ -326,6 +332,7 @@ func TestRetentionWithoutTheRight(t *testing.T) {
 
 // The whole way: events make ActionSets, of which the trigger keeps one for each key.
 func TestRetentionOfWhatEventsMade(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.blueprint("bp", "backup", "delete")
 	w.trigger("nightly", "t.a", func(t *salvor.ActionTrigger) {

@@ -102,6 +102,7 @@ func (w *world) drained() {
 // An event becomes one ActionSet and that one run, however often it is sent; the
 // trace goes along.
 func TestEventStartsARunOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("nightly", "com.example.saved", nil)
 	w.ready("nightly", "Watching")
@@ -140,6 +141,7 @@ func TestEventStartsARunOnce(t *testing.T) {
 
 // What must not fire does not: suspended, other namespaces, Salvor's own events.
 func TestEventsThatStartNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(o *bridge.Options) { o.Namespaces = nil }).start()
 	w.trigger("watching", "t.a", nil)
 	w.trigger("asleep", "t.b", func(t *salvor.ActionTrigger) { t.Spec.Suspend = true })
@@ -171,6 +173,7 @@ func TestEventsThatStartNothing(t *testing.T) {
 
 // A trigger that was made a moment before the event fires for it.
 func TestTriggerMadeAMomentAgo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	for i := range 5 {
 		typ := fmt.Sprintf("t.%d", i)
@@ -183,6 +186,7 @@ func TestTriggerMadeAMomentAgo(t *testing.T) {
 
 // A name that somebody else took is told, and the event is not tried for ever.
 func TestNameTaken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil).start()
 	w.trigger("first", "t.a", nil)
 	w.ready("first", "Watching")
@@ -213,6 +217,7 @@ func again(t *testing.T, id, typ string) cloudevents.Event {
 
 // An ActionSet that the API server refuses for good is told in the condition.
 func TestRefusedForGood(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.trigger("bad", "t.a", func(t *salvor.ActionTrigger) {
 		t.Spec.Template.Metadata.Labels = map[string]string{"not a label": "x"}
@@ -228,6 +233,7 @@ func TestRefusedForGood(t *testing.T) {
 // The bridge works with no more rights than these. A right to create ActionSets
 // that is missing is told in the condition.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.user = "system:serviceaccount:" + w.namespace + ":bridge"
 	grant(t, w, []rbacv1.PolicyRule{

@@ -146,7 +146,7 @@ func (c *Controller) fire(ctx context.Context, t *salvor.ActionTrigger, a *arriv
 
 // fireOne makes an ActionSet of an event alone.
 func (c *Controller) fireOne(ctx context.Context, t *salvor.ActionTrigger, key string, a *arrival) (event.TriggerDecision, error) {
-	o := &order{name: actionSetName(t, identityOf(a.event)), event: a.event, key: key, events: 1}
+	o := &order{name: actionSetName(t, identityOf(a.event)), event: a.event, key: key, events: 1, patience: patienceEvent}
 	parked := parkKey(t, o.name)
 	if c.keeper.has(parked) {
 		return c.keeper.arrive(ctx, t, parked, key, a)

@@ -57,7 +57,11 @@ func (s *slots) take(ctx context.Context, namespace string, patience time.Durati
 	}
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := own.slots.Acquire(limited, 1); err != nil {
+	// A free slot is taken whatever the patience: Acquire would look at it first.
+	if !own.slots.TryAcquire(1) {
+		err = own.slots.Acquire(limited, 1)
+	}
+	if err != nil {
 		leave()
 		return nil, fmt.Errorf("%d others of namespace %s are being made and take long: %w", parallelOf, namespace, err)
 	}
