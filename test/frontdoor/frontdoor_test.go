@@ -216,7 +216,8 @@ func (l *lab) gates(ctx context.Context) string {
 	return ""
 }
 
-// outcome asks the bridge what became of an event.
+// outcome asks the bridge what became of an event: as the sender with an identity, who
+// is told of its own events and of those that nobody was asked about.
 func (l *lab) outcome(id string) event.OutcomeRun {
 	l.t.Helper()
 	query := url.Values{"source": {source}, "id": {id}}
@@ -224,7 +225,7 @@ func (l *lab) outcome(id string) event.OutcomeRun {
 	require.Eventually(l.t, func() bool {
 		request, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, l.url+"/outcome?"+query.Encode(), http.NoBody)
 		require.NoError(l.t, err)
-		request.Header.Set("Authorization", "Bearer "+token)
+		request.Header = signed([]byte(query.Encode()))
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			return false

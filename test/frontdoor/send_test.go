@@ -35,13 +35,7 @@ var doors = []door{
 		return l.post(ctx, body, http.Header{"Authorization": {"Bearer " + token}})
 	}},
 	{"http+signature", func(ctx context.Context, l *lab, body []byte) error {
-		id, at := strconv.FormatUint(rand.Uint64(), 36), strconv.FormatInt(time.Now().Unix(), 10)
-		mac := hmac.New(sha256.New, signingKey)
-		_, _ = fmt.Fprintf(mac, "%s.%s.%s", id, at, body)
-		return l.post(ctx, body, http.Header{
-			"Webhook-Id": {id}, "Webhook-Timestamp": {at},
-			"Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))},
-		})
+		return l.post(ctx, body, signed(body))
 	}},
 	{"nats request", func(ctx context.Context, l *lab, body []byte) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -62,6 +56,17 @@ var doors = []door{
 		_, err := l.js.Publish(ctx, "outside."+l.namespace, body)
 		return err
 	}},
+}
+
+// signed are the headers of a request whose body, or of a GET the query, is signed.
+func signed(content []byte) http.Header {
+	id, at := strconv.FormatUint(rand.Uint64(), 36), strconv.FormatInt(time.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, signingKey)
+	_, _ = fmt.Fprintf(mac, "%s.%s.%s", id, at, content)
+	return http.Header{
+		"Webhook-Id": {id}, "Webhook-Timestamp": {at},
+		"Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))},
+	}
 }
 
 func (l *lab) post(ctx context.Context, body []byte, header http.Header) error {
