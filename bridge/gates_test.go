@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -199,17 +200,28 @@ func (w *world) reason(name string) string {
 	return ""
 }
 
+// What the storm in real time is like; the acceptance in full is
+// -storm.events 10000 -storm.copies 1 -storm.coalesce 30s -storm.pause 600ms.
+var (
+	stormEvents   = flag.Int("storm.events", 2000, "events of the storm")
+	stormCopies   = flag.Int("storm.copies", 3, "how often each is sent")
+	stormCoalesce = flag.Duration("storm.coalesce", 3*time.Second, "the trigger's window")
+	stormPause    = flag.Duration("storm.pause", 100*time.Millisecond, "pause after each hundred")
+)
+
 // The same in real time, and each event three times in random order: 2,000 events in
 // the time of two windows. The bridge is restarted in the middle of a window.
 func TestStormResentWithRestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil).start()
-	w.trigger("storm", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Coalesce = "3s" })
+	w.trigger("storm", "t.a", func(t *salvor.ActionTrigger) { t.Spec.Coalesce = salvor.Duration(stormCoalesce.String()) })
 	w.ready("storm", "Watching")
-	const n = 2000
-	order := make([]int, 0, 3*n)
+	n := *stormEvents
+	order := make([]int, 0, *stormCopies*n)
 	for i := range n {
-		order = append(order, i+1, i+1, i+1)
+		for range *stormCopies {
+			order = append(order, i+1)
+		}
 	}
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	// Half of them are addressed otherwise, so that the stream does not take them for
@@ -221,7 +233,7 @@ func TestStormResentWithRestart(t *testing.T) {
 			w.start()
 		}
 		if at%100 == 0 {
-			time.Sleep(100 * time.Millisecond) // the pace of the storm: nothing waits for this
+			time.Sleep(*stormPause) // the pace of the storm: nothing waits for this
 		}
 		_, err := stream.NewEvents(w.js).Publish(t.Context(), []string{w.namespace, ""}[at%2], again(t, fmt.Sprint(i), "t.a"))
 		require.NoError(t, err)
@@ -234,10 +246,16 @@ func TestStormResentWithRestart(t *testing.T) {
 		}
 		return sum
 	}
-	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, n, total()) }, 3*patience, 10*tick)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.Equal(c, n, total()) }, 3*patience+*stormCoalesce, 10*tick)
 	w.drained()
-	windows := int(took/(3*time.Second)) + 2
-	t.Logf("%d events three times in %s: %d runs", n, took.Round(time.Millisecond), len(w.actionSets()))
+	windows := int(took / *stormCoalesce) + 2
+	t.Logf("%d events, each %d times, in %s: %d runs", n, *stormCopies, took.Round(time.Millisecond), len(w.actionSets()))
+	if *stormCopies == 1 {
+		made := slices.ContainsFunc(w.actionSets(), func(as kanister.ActionSet) bool {
+			return as.Annotations[salvor.AnnotationEventID] == fmt.Sprint(order[len(order)-1])
+		})
+		assert.True(t, made, "a run is made from the last event")
+	}
 	assert.LessOrEqual(t, len(w.actionSets()), windows)
 	assert.Equal(t, n, total())
 }

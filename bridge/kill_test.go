@@ -93,6 +93,7 @@ func TestKilledAtEachBoundary(t *testing.T) {
 		for _, nth := range []int{0, 1} {
 			for _, after := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s number %d after %v", at, nth, after), func(t *testing.T) {
+					t.Parallel()
 					killedAt(t, &fate{at: at, left: nth, after: after}, nth == 0)
 				})
 			}

@@ -194,6 +194,7 @@ func TestRetry(t *testing.T) {
 	t.Parallel()
 	for name, restart := range map[string]bool{"in one life": false, "with restarts": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, nil).start()
 			again := func() {
 				if restart {
