@@ -52,7 +52,7 @@ func (c *Controller) loop(t *salvor.ActionTrigger, e *cloudevents.Event) string 
 // nameChain names the triggers of a chain, as far as they are known.
 func (c *Controller) nameChain(chain []string) string {
 	names := map[string]string{}
-	for _, t := range c.Watcher.all() {
+	for _, t := range c.Watcher.All() {
 		names[string(t.UID)] = t.Name
 	}
 	out := make([]string, 0, len(chain))

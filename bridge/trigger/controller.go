@@ -80,7 +80,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	running.Go(func() { c.statuses.run(ctx) })
 	running.Go(func() { c.announcer.run(ctx) })
 	running.Go(func() { c.Watcher.run(ctx, c.noticed) })
-	if !c.Watcher.waitForSync(ctx) {
+	if !c.Watcher.WaitForSync(ctx) {
 		return nil
 	}
 	running.Go(func() { c.keeper.run(ctx) })

@@ -92,8 +92,8 @@ func arrived(msg jetstream.Msg) (*arrival, error) {
 // all) starts.
 func (c *Controller) matching(namespace string, e *cloudevents.Event) []*salvor.ActionTrigger {
 	var out []*salvor.ActionTrigger
-	for _, t := range c.Watcher.all() {
-		if t.Spec.Suspend || t.DeletionTimestamp != nil || (namespace != "" && t.Namespace != namespace) {
+	for _, t := range c.Watcher.In(namespace) {
+		if t.Spec.Suspend || t.DeletionTimestamp != nil {
 			continue
 		}
 		if known := c.catalog.of(t); known.fault == nil && known.meaning.Match(e) {

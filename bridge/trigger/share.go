@@ -1,7 +1,6 @@
 package trigger
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -9,12 +8,6 @@ import (
 
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 )
-
-// All returns the triggers as they were last seen; callers do not change them.
-func (w *Watcher) All() []*salvor.ActionTrigger { return w.all() }
-
-// WaitForSync waits until the triggers that were there have been read, or ctx ends.
-func (w *Watcher) WaitForSync(ctx context.Context) bool { return w.waitForSync(ctx) }
 
 // Notify has changed called for each trigger that is there, that changes (its status
 // too) and that is gone. It is called one at a time and must not block.

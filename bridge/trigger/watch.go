@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -55,7 +56,9 @@ func NewWatcher(c *kube.Clients, log zerolog.Logger, namespaces []string) (*Watc
 			return list.ResourceVersion, nil
 		}
 		informer := cache.NewSharedIndexInformerWithOptions(kube.Rewindable(source, newest), &salvor.ActionTrigger{},
-			cache.SharedIndexInformerOptions{ObjectDescription: "ActionTriggers"})
+			cache.SharedIndexInformerOptions{
+				ObjectDescription: "ActionTriggers", Indexers: cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
+			})
 		if err := errors.Join(
 			informer.SetTransform(slim),
 			informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { w.failed(err) }),
@@ -109,7 +112,8 @@ func (w *Watcher) lookup(namespace, name string) (*salvor.ActionTrigger, bool) {
 	return nil, false
 }
 
-func (w *Watcher) waitForSync(ctx context.Context) bool {
+// WaitForSync waits until the triggers that were there have been read, or ctx ends.
+func (w *Watcher) WaitForSync(ctx context.Context) bool {
 	for _, informer := range w.informers {
 		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 			return false
@@ -118,15 +122,21 @@ func (w *Watcher) waitForSync(ctx context.Context) bool {
 	return true
 }
 
-// all returns the triggers; callers do not change them.
-func (w *Watcher) all() []*salvor.ActionTrigger {
+// All returns the triggers as they were last seen; callers do not change them.
+func (w *Watcher) All() []*salvor.ActionTrigger { return w.In(metav1.NamespaceAll) }
+
+// In is All of one namespace. Each event asks, and most are addressed to one of
+// thousands, so they are found by an index.
+func (w *Watcher) In(namespace string) []*salvor.ActionTrigger {
 	var out []*salvor.ActionTrigger
-	for _, informer := range w.informers {
-		for _, obj := range informer.GetStore().List() {
-			if t, ok := obj.(*salvor.ActionTrigger); ok {
-				out = append(out, t)
-			}
+	collect := func(obj any) {
+		if t, ok := obj.(*salvor.ActionTrigger); ok {
+			out = append(out, t)
 		}
+	}
+	for _, informer := range w.informers {
+		// It fails only for want of the index, which NewWatcher gives.
+		_ = cache.ListAllByNamespace(informer.GetIndexer(), namespace, labels.Everything(), collect)
 	}
 	return out
 }
