@@ -87,7 +87,7 @@ func (w *wiring) build() (*Bridge, error) {
 
 func (w *wiring) trigger() *trigger.Controller {
 	return trigger.New(trigger.Config{
-		Clients: w.Clients, Clock: w.Clock, Log: w.Log, Events: w.events, Watcher: w.triggers,
+		Clients: w.Clients, Clock: w.Clock, Log: w.Log, Events: w.events, Watcher: w.triggers, Reviewer: w.reviewer,
 		Gates: stream.NewGates(w.JS), Outcomes: stream.NewOutcomes(w.JS),
 		Announcements: &typedcorev1.EventSinkImpl{Interface: w.Clients.Kube.CoreV1().Events("")},
 		Consumer:      groupName("bridge-triggers", w.o.Namespaces), Metrics: trigger.NewMetrics(w.Metrics),

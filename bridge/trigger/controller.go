@@ -40,6 +40,9 @@ type Config struct {
 	Gates    *stream.Gates
 	Outcomes *stream.Outcomes
 	Watcher  *Watcher
+	// Reviewer is the one that the endpoint asks too: who fires a trigger and then waits
+	// for the outcome is reviewed once.
+	Reviewer *access.Reviewer
 	// Announcements takes the Kubernetes Events.
 	Announcements record.EventSink
 	// Consumer is the name of the durable consumer: bridges that watch different
@@ -54,7 +57,6 @@ type Controller struct {
 
 	statuses  *statuses
 	catalog   *catalog
-	reviewer  *access.Reviewer
 	keeper    *keeper
 	announcer *announcer
 	// making bounds the ActionSets that are made at the same time.
@@ -66,7 +68,6 @@ func New(c Config) *Controller {
 	t := &Controller{
 		Config: c, catalog: newCatalog(), making: newSlots(),
 		statuses:  newStatuses(c.Clients, c.Clock, c.Log),
-		reviewer:  access.NewReviewer(c.Clients.Kube, c.Clock),
 		announcer: newAnnouncer(c.Announcements, c.Clock),
 	}
 	t.keeper = newKeeper(t, uuid.NewString())

@@ -124,7 +124,7 @@ func (c *Controller) fire(ctx context.Context, t *salvor.ActionTrigger, a *arriv
 		c.rejected(t, a, rejection{result: event.ResultRejected, why: why, condition: ConditionLoopDetected})
 		return event.TriggerDecision{Result: event.ResultRejected, Reason: why}, nil
 	}
-	allowed, err := c.reviewer.Allowed(ctx, a.sender, access.Fire(t.Namespace, t.Name))
+	allowed, err := c.Reviewer.Allowed(ctx, a.sender, access.Fire(t.Namespace, t.Name))
 	if err != nil {
 		return event.TriggerDecision{}, fmt.Errorf("trigger %s/%s: %w", t.Namespace, t.Name, err)
 	}
