@@ -181,6 +181,8 @@ func TestStartReadyStop(t *testing.T) {
 	require.NoError(t, err, "the streams are in place when a role starts")
 	assert.Nil(t, first.deps.Clients, "nobody needs the cluster")
 
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "one copy") }, time.Minute, 10*time.Millisecond,
+		"what an acknowledgement is worth is said beside the roles, not before them")
 	p.stop()
 	p.stop() // twice is as good as once
 	require.NoError(t, p.wait(t))
