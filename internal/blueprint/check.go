@@ -141,7 +141,7 @@ func (c *checker) templates(field string, phase *kanister.BlueprintPhase, reache
 	reached = min(reached+1, len(c.phases))
 	for _, name := range slices.Sorted(maps.Keys(phase.Args)) {
 		place := field + ".args." + name
-		if slices.Contains(signature.Verbatim, name) {
+		if signature.Verbatim(name) {
 			c.references(place, phase.Args[name], reached)
 			continue
 		}

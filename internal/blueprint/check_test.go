@@ -1,7 +1,7 @@
 package blueprint
 
 import (
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -69,19 +69,25 @@ func TestCheckUnknownAction(t *testing.T) {
 	require.Len(t, Check(&kanister.Blueprint{}, "x"), 1)
 }
 
-// Together, what Salvor has and what is to come are Kanister's 28 functions.
 func TestSignaturesAreOfKanistersFunctions(t *testing.T) {
-	names := strings.Fields(later)
+	assert.Len(t, catalog(), 28)
 	for _, s := range Signatures() {
-		names = append(names, s.Name)
 		found, ok := Lookup(s.Name)
 		require.True(t, ok)
 		assert.Equal(t, s, found)
-		for _, arg := range s.Verbatim {
-			assert.True(t, s.Takes(arg), "%s %s", s.Name, arg)
+	}
+	for _, s := range catalog() {
+		assert.NotEmpty(t, s.Summary, s.Name)
+		assert.NotEmpty(t, s.Resume, s.Name)
+		names := s.Names()
+		slices.Sort(names)
+		assert.Len(t, slices.Compact(names), len(s.Args), "%s has an argument twice", s.Name)
+		for _, a := range s.Args {
+			assert.NotEmpty(t, a.Type, "%s %s", s.Name, a.Name)
+			assert.NotEmpty(t, a.Doc, "%s %s", s.Name, a.Name)
+			assert.False(t, a.Required && a.Default != "", "%s %s is required and has a default", s.Name, a.Name)
 		}
 	}
-	assert.Len(t, names, 28)
 	_, ok := Lookup("kubetask")
 	assert.False(t, ok)
 }

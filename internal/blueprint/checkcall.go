@@ -10,13 +10,6 @@ import (
 	"github.com/salvor-io/salvor/internal/nearest"
 )
 
-// later are the functions that Kanister has and Salvor does not have yet.
-const later = `
-BackupData BackupDataAll BackupDataStats CheckRepository CopyVolumeData CreateCSISnapshot CreateCSISnapshotStatic
-CreateRDSSnapshot DeleteCSISnapshot DeleteCSISnapshotContent DeleteData DeleteDataAll DeleteRDSSnapshot
-ExportRDSSnapshotToLocation LocationDelete MultiContainerRun RestoreCSISnapshot RestoreData RestoreDataAll
-RestoreRDSSnapshot`
-
 // checkCall checks a phase against the signature of its function.
 func checkCall(field string, phase *kanister.BlueprintPhase) []Problem {
 	signature, ok := Lookup(phase.Func)
@@ -24,7 +17,7 @@ func checkCall(field string, phase *kanister.BlueprintPhase) []Problem {
 		return []Problem{unknownFunction(field+".func", phase.Func)}
 	}
 	var problems []Problem
-	takes := slices.Concat(signature.Required, signature.Optional)
+	takes := signature.Names()
 	slices.Sort(takes)
 	for _, name := range slices.Sorted(maps.Keys(phase.Args)) {
 		place := field + ".args." + name
@@ -39,7 +32,7 @@ func checkCall(field string, phase *kanister.BlueprintPhase) []Problem {
 		problems = append(problems, nulls(place, phase.Args[name])...)
 		problems = append(problems, wrongShape(place, name, phase.Args[name])...)
 	}
-	for _, name := range signature.Required {
+	for _, name := range signature.Required() {
 		if _, ok := phase.Args[name]; !ok {
 			problems = append(problems, Problem{
 				Field: field + ".args." + name, Message: fmt.Sprintf("required argument of %s is missing", phase.Func), Hint: "add it",
@@ -57,11 +50,11 @@ func unknownFunction(field, name string) Problem {
 	switch {
 	case name == "":
 		return Problem{Field: field, Message: "no function is given", Hint: "name one of " + strings.Join(all, ", ")}
-	case slices.Contains(strings.Fields(later), name):
+	case slices.ContainsFunc(catalog(), func(s Signature) bool { return s.Name == name }):
 		return Problem{Field: field, Message: fmt.Sprintf("function %s is not supported yet", name), Hint: "Salvor has " + strings.Join(all, ", ")}
 	}
 	hint := "Salvor has " + strings.Join(all, ", ")
-	if near := nearest.Name(name, append(all, strings.Fields(later)...)); near != "" {
+	if near := nearest.Name(name, all); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", near)
 	}
 	return Problem{Field: field, Message: fmt.Sprintf("function %q is unknown", name), Hint: hint}
@@ -88,7 +81,7 @@ func nulls(field string, x any) []Problem {
 // wrongShape reports arguments that must be maps and are not.
 func wrongShape(field, name string, x any) []Problem {
 	switch name {
-	case argPodOverride, argPodLabels, argPodAnnotations, argConditions:
+	case "podOverride", "podLabels", "podAnnotations", argConditions:
 	default:
 		return nil
 	}

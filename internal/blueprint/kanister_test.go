@@ -96,9 +96,7 @@ func withoutVerbatim(phase *kanister.BlueprintPhase) map[string]any {
 	signature, _ := Lookup(phase.Func)
 	args := map[string]any{}
 	maps.Copy(args, phase.Args)
-	for _, name := range signature.Verbatim {
-		delete(args, name)
-	}
+	maps.DeleteFunc(args, func(name string, _ any) bool { return signature.Verbatim(name) })
 	return args
 }
 

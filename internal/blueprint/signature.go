@@ -1,6 +1,9 @@
 package blueprint
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Resume says what losing the runner means for a function that had started.
 type Resume string
@@ -16,81 +19,113 @@ const (
 	Once Resume = "once"
 )
 
+// ArgType is what an argument is after rendering. Functions read leniently: text for
+// a number, one value for a list; package arg has the rules.
+type ArgType string
+
+// The types of arguments.
+const (
+	Text    ArgType = "text"
+	Integer ArgType = "integer"
+	Bool    ArgType = "boolean"
+	List    ArgType = "list of texts"
+	Map     ArgType = "map of texts"
+	Object  ArgType = "object"
+	// YAMLList is a list, or text that holds one as YAML.
+	YAMLList ArgType = "list, or a list as YAML text"
+)
+
+// Argument is one argument of a function.
+type Argument struct {
+	Name string
+	Type ArgType
+	// Doc says what it is for: a part of a sentence, for docs/functions.md, editors
+	// and messages.
+	Doc string
+	// Default in words; empty means none.
+	Default  string
+	Required bool
+	// Verbatim: the function gets it as written, not rendered.
+	Verbatim bool
+}
+
+// Output is one value that a function publishes.
+type Output struct {
+	Name string
+	Doc  string
+}
+
 // Signature is what is known of a function without running it. Dispatcher and
-// CLI check blueprints against it; the runner has an implementation for each.
+// CLI check blueprints against it, docs/functions.md and the schema for editors are
+// made from it, and the runner has an implementation for each.
 type Signature struct {
-	Name     string
-	Required []string
-	Optional []string
-	// Verbatim arguments are given to the function as written, not rendered.
-	Verbatim []string
-	Resume   Resume
+	Name string
+	// Summary completes "the function …".
+	Summary string
+	Args    []Argument
+	// Outputs that are always the same. Markers says that the command publishes what
+	// it likes.
+	Outputs []Output
+	Markers bool
+	// Pod: the function runs pods of its own.
+	Pod    bool
+	Resume Resume
+
+	// later: there is no implementation yet.
+	later bool
+}
+
+// Arg returns the argument of that name.
+func (s Signature) Arg(name string) (Argument, bool) {
+	i := slices.IndexFunc(s.Args, func(a Argument) bool { return a.Name == name })
+	if i < 0 {
+		return Argument{}, false
+	}
+	return s.Args[i], true
 }
 
 // Takes reports whether the function has an argument of that name.
-func (s Signature) Takes(arg string) bool {
-	return slices.Contains(s.Required, arg) || slices.Contains(s.Optional, arg)
+func (s Signature) Takes(name string) bool {
+	_, ok := s.Arg(name)
+	return ok
 }
 
-// The arguments that every function with a pod of its own takes.
-const (
-	argPodOverride    = "podOverride"
-	argPodAnnotations = "podAnnotations"
-	argPodLabels      = "podLabels"
-	argNamespace      = "namespace"
-	argCommand        = "command"
-	argTimeout        = "timeout"
-	argConditions     = "conditions"
-)
+// Verbatim reports whether the function gets the argument as written.
+func (s Signature) Verbatim(name string) bool {
+	arg, ok := s.Arg(name)
+	return ok && arg.Verbatim
+}
+
+// Required are the names of the arguments that must be given.
+func (s Signature) Required() []string {
+	var names []string
+	for _, a := range s.Args {
+		if a.Required {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
+// Names are the names of all arguments.
+func (s Signature) Names() []string {
+	names := make([]string, 0, len(s.Args))
+	for _, a := range s.Args {
+		names = append(names, a.Name)
+	}
+	return names
+}
 
 // Signatures returns what is known of every function, by name.
 func Signatures() []Signature {
-	return []Signature{
-		{
-			Name: "KubeExec", Resume: Once,
-			Required: []string{argNamespace, "pod", argCommand},
-			Optional: []string{"container"},
-		},
-		{
-			Name: "KubeExecAll", Resume: Once,
-			Required: []string{argNamespace, "pods", "containers", argCommand},
-		},
-		{
-			// Package kubeops makes repeats as harmless as it can, but whether an
-			// earlier runner's delete or create has taken place is not to be seen
-			// once others went on from there; its comment has the cases.
-			Name: "KubeOps", Resume: Once,
-			Required: []string{"operation"},
-			Optional: []string{"spec", argNamespace, "objectReference"},
-		},
-		{
-			Name: "KubeTask", Resume: Adoptable,
-			Required: []string{"image", argCommand},
-			Optional: []string{argNamespace, argPodOverride, argPodAnnotations, argPodLabels},
-		},
-		{
-			Name: "PrepareData", Resume: Adoptable,
-			Required: []string{argNamespace, "image", argCommand},
-			Optional: []string{"volumes", "serviceaccount", "failOnError", argPodOverride, argPodAnnotations, argPodLabels},
-		},
-		{
-			Name: "ScaleWorkload", Resume: Idempotent,
-			Required: []string{"replicas"},
-			Optional: []string{argNamespace, "name", "kind", "waitForReady"},
-		},
-		{
-			// The function renders the objectReference of each condition; the
-			// condition itself is a template of another kind.
-			Name: "Wait", Resume: Idempotent,
-			Required: []string{argTimeout, argConditions},
-			Verbatim: []string{argConditions},
-		},
-		{
-			Name: "WaitV2", Resume: Idempotent,
-			Required: []string{argTimeout, argConditions},
-			Verbatim: []string{argTimeout, argConditions},
-		},
-	}
+	return slices.DeleteFunc(catalog(), func(s Signature) bool { return s.later })
+}
+
+// catalog is every function that Kanister has, by name.
+func catalog() []Signature {
+	all := slices.Concat(podSignatures(), kubernetesSignatures(), resticSignatures(), csiSignatures(), rdsSignatures())
+	slices.SortFunc(all, func(a, b Signature) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }
 
 // Lookup returns the signature of the function of that name. Names are told

@@ -52,7 +52,7 @@ func (v *Values) Args() (map[string]any, error) {
 	signature, _ := Lookup(v.phase.Func)
 	args := make(map[string]any, len(v.phase.Args))
 	for _, name := range slices.Sorted(maps.Keys(v.phase.Args)) {
-		if slices.Contains(signature.Verbatim, name) {
+		if signature.Verbatim(name) {
 			args[name] = runtime.DeepCopyJSONValue(v.phase.Args[name])
 			continue
 		}
