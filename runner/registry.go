@@ -2,6 +2,7 @@ package runner
 
 import (
 	"github.com/salvor-io/salvor/runner/function"
+	"github.com/salvor-io/salvor/runner/function/csi"
 	"github.com/salvor-io/salvor/runner/function/kubeexec"
 	"github.com/salvor-io/salvor/runner/function/kubeops"
 	"github.com/salvor-io/salvor/runner/function/kubetask"
@@ -13,13 +14,18 @@ import (
 // Functions returns every function that a blueprint can call.
 func Functions() function.Registry {
 	return function.Registry{
-		"KubeExec":      kubeexec.New,
-		"KubeExecAll":   kubeexec.NewAll,
-		"KubeOps":       kubeops.New,
-		"KubeTask":      kubetask.New,
-		"PrepareData":   preparedata.New,
-		"ScaleWorkload": scale.New,
-		"Wait":          wait.New,
-		"WaitV2":        wait.NewV2,
+		"CreateCSISnapshot":        csi.NewCreate,
+		"CreateCSISnapshotStatic":  csi.NewCreateStatic,
+		"DeleteCSISnapshot":        csi.NewDelete,
+		"DeleteCSISnapshotContent": csi.NewDeleteContent,
+		"KubeExec":                 kubeexec.New,
+		"KubeExecAll":              kubeexec.NewAll,
+		"KubeOps":                  kubeops.New,
+		"KubeTask":                 kubetask.New,
+		"PrepareData":              preparedata.New,
+		"RestoreCSISnapshot":       csi.NewRestore,
+		"ScaleWorkload":            scale.New,
+		"Wait":                     wait.New,
+		"WaitV2":                   wait.NewV2,
 	}
 }
