@@ -51,7 +51,7 @@ func podSignatures() []Signature {
 				required(argCommand, List, "the command and its arguments"),
 				optional("volumes", Map, "the claims of the ActionSet's object", "where each claim is mounted, by the claim's name"),
 				optional("serviceaccount", Text, "the namespace's default", "the pod's service account"),
-				optional("failOnError", Bool, "false", "whether a command that fails fails the phase"),
+				optional("failOnError", Bool, "false", "whether the failure of the command is one of the phase"),
 			}, podArgs()),
 		},
 		{
