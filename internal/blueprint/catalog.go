@@ -141,7 +141,7 @@ func kubernetesSignatures() []Signature {
 		{
 			Name: "WaitV2", Summary: "waits until conditions on objects hold, each a template over its object", Resume: Idempotent,
 			Args: []Argument{
-				{Name: argTimeout, Type: Text, Required: true, Verbatim: true, Doc: "how long to wait, such as 5m; not a template"},
+				{Name: argTimeout, Type: Text, Required: true, Verbatim: true, Doc: "how long to wait, such as 5m"},
 				{Name: argConditions, Type: Object, Required: true, Verbatim: true, Doc: "anyOf and allOf: lists of condition and objectReference; $ is the object"},
 			},
 		},
