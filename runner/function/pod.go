@@ -45,6 +45,13 @@ type PodSpec struct {
 	Override    map[string]any
 	Labels      map[string]string
 	Annotations map[string]string
+	// Main names the container that Image and Command are for, whose log is read;
+	// empty means "container".
+	Main string
+	// Beside names containers, made by Base, whose good end the phase needs as well.
+	Beside []string
+	// Base changes the pod's spec before any override, if not nil.
+	Base func(*corev1.PodSpec)
 	// IgnoreExit: a command that fails still ends the phase well (PrepareData
 	// without failOnError).
 	IgnoreExit bool
