@@ -27,10 +27,13 @@ func goodArgs() map[string]kanister.JSONMap {
 		"objectReference": map[string]any{"apiVersion": "v1", "resource": "configmaps", "namespace": "shop", "name": "x"},
 	}}}
 	return map[string]kanister.JSONMap{
-		"KubeExec":      {"namespace": "shop", "pod": "p", "command": []any{"x"}},
-		"KubeExecAll":   {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
-		"KubeOps":       {"operation": "create", "namespace": "shop", "spec": "x"},
-		"KubeTask":      pod,
+		"KubeExec":    {"namespace": "shop", "pod": "p", "command": []any{"x"}},
+		"KubeExecAll": {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
+		"KubeOps":     {"operation": "create", "namespace": "shop", "spec": "x"},
+		"KubeTask":    pod,
+		"MultiContainerRun": {
+			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
+		},
 		"PrepareData":   pod,
 		"ScaleWorkload": {"replicas": 0, "kind": "Deployment", "namespace": "shop", "name": "x"},
 		"Wait":          {"timeout": "1m", "conditions": conditions},

@@ -51,6 +51,13 @@ type PodSpec struct {
 	// SecretEnv are variables of the main container whose values are secret. They are
 	// in a Secret that is named like the pod and goes with it, never in the pod's spec.
 	SecretEnv map[string]string
+	// Main names the container that Image and Command are for, whose log is read;
+	// empty means "container".
+	Main string
+	// Beside names containers, made by Base, whose good end the phase needs as well.
+	Beside []string
+	// Base changes the pod's spec before any override, if not nil.
+	Base func(*corev1.PodSpec)
 	// IgnoreExit: a command that fails still ends the phase well (PrepareData
 	// without failOnError).
 	IgnoreExit bool

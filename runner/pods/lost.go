@@ -3,6 +3,7 @@ package pods
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,13 +90,16 @@ func (r *Runner) removePod(ctx context.Context, pod *corev1.Pod) error {
 	return r.waitGone(ctx, sub)
 }
 
-// mayRun tells whether the pod's command may be running on its node.
+// mayRun tells whether a command of the pod may be running on its node: that of the
+// phase, or one beside it.
 func mayRun(pod *corev1.Pod) bool {
 	switch {
 	case pod.Spec.NodeName == "", pod.Status.Phase == corev1.PodSucceeded, pod.Status.Phase == corev1.PodFailed:
 		return false
 	}
-	return containerStatus(pod, mainContainer(pod)).State.Terminated == nil
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool {
+		return containerStatus(pod, c.Name).State.Terminated == nil
+	})
 }
 
 // stillThere tells whether the pod exists, by asking the API server.
