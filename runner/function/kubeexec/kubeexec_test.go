@@ -28,7 +28,8 @@ func newServer(t *testing.T, behave func(url.Values, exectest.Process) int) *exe
 	annotated.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": "main"}
 	ended := exectest.Pod("ended", "main")
 	ended.Status.Phase = corev1.PodFailed
-	return &exectest.Server{T: t, Behave: behave, Pods: map[string]*corev1.Pod{
+	secrets := map[string]*corev1.Secret{"password": {Data: map[string][]byte{"value": []byte("canary-7f3a")}}}
+	return &exectest.Server{T: t, Behave: behave, Secrets: secrets, Pods: map[string]*corev1.Pod{
 		"db-0": exectest.Pod("db-0", "main", "side"), "db-1": exectest.Pod("db-1", "main", "side"), "annotated": annotated, "ended": ended,
 	}}
 }

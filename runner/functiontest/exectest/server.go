@@ -26,6 +26,8 @@ type Server struct {
 	T *testing.T
 	// Pods by name; their namespace is db.
 	Pods map[string]*corev1.Pod
+	// Secrets by name, in namespace db too.
+	Secrets map[string]*corev1.Secret
 	// Behave runs a command: it writes frames and returns the exit code.
 	Behave func(query url.Values, p Process) int
 	// NoSPDY refuses SPDY, as a proxy may that knows only WebSocket.
@@ -109,12 +111,12 @@ func (s *Server) Methods() []string {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/api/v1/namespaces/db/secrets/password" {
+	if name, ok := strings.CutPrefix(r.URL.Path, "/api/v1/namespaces/db/secrets/"); ok && s.Secrets[name] != nil {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(corev1.Secret{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-			ObjectMeta: metav1.ObjectMeta{Name: "password", Namespace: "db"}, Data: map[string][]byte{"value": []byte("canary-7f3a")},
-		})
+		secret := s.Secrets[name].DeepCopy()
+		secret.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}
+		secret.Name, secret.Namespace = name, "db"
+		_ = json.NewEncoder(w).Encode(secret)
 		return
 	}
 	path, isExec := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/db/pods/"), "/exec")
