@@ -7,6 +7,7 @@ import (
 	"github.com/salvor-io/salvor/runner/function/kubetask"
 	"github.com/salvor-io/salvor/runner/function/multicontainer"
 	"github.com/salvor-io/salvor/runner/function/preparedata"
+	"github.com/salvor-io/salvor/runner/function/restic"
 	"github.com/salvor-io/salvor/runner/function/scale"
 	"github.com/salvor-io/salvor/runner/function/wait"
 )
@@ -20,6 +21,23 @@ func Functions() function.Registry {
 		"KubeTask":          kubetask.New,
 		"MultiContainerRun": multicontainer.New,
 		"PrepareData":       preparedata.New,
+		"ScaleWorkload":     scale.New,
+		"Wait":              wait.New,
+		"WaitV2":            wait.NewV2,
+		"BackupData":        restic.NewBackupData,
+		"BackupDataAll":     restic.NewBackupDataAll,
+		"BackupDataStats":   restic.NewBackupDataStats,
+		"CheckRepository":   restic.NewCheckRepository,
+		"CopyVolumeData":    restic.NewCopyVolumeData,
+		"DeleteData":        restic.NewDeleteData,
+		"DeleteDataAll":     restic.NewDeleteDataAll,
+		"KubeExec":          kubeexec.New,
+		"KubeExecAll":       kubeexec.NewAll,
+		"KubeOps":           kubeops.New,
+		"KubeTask":          kubetask.New,
+		"PrepareData":       preparedata.New,
+		"RestoreData":       restic.NewRestoreData,
+		"RestoreDataAll":    restic.NewRestoreDataAll,
 		"ScaleWorkload":     scale.New,
 		"Wait":              wait.New,
 		"WaitV2":            wait.NewV2,
