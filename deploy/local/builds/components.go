@@ -18,6 +18,9 @@ type Component struct {
 	Links    []string // further names of the first program
 	Tags     string
 	LDFlags  string
+	// Node says that Packages are commands of a Node.js project, installed by npm
+	// from its package-lock.json instead of compiled.
+	Node bool
 }
 
 const (
@@ -67,6 +70,14 @@ func Components() []Component {
 			Name:     "s3",
 			Packages: []string{"github.com/versity/versitygw/cmd/versitygw"},
 			Outputs:  []string{"versitygw"},
+		},
+		{
+			Name:     "gcs",
+			Packages: []string{"github.com/fsouza/fake-gcs-server"},
+			Outputs:  []string{"fake-gcs-server"},
+		},
+		{
+			Name: "azurite", Packages: []string{"azurite-blob"}, Outputs: []string{"azurite-blob"}, Node: true,
 		},
 		{
 			Name: "helm", Packages: []string{"helm.sh/helm/v3/cmd/helm"}, Outputs: []string{"helm"},

@@ -16,7 +16,7 @@ func (c Component) stamp(dir, goVersion string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\n%v\n%v\n%v\n%s\n%s\n", goVersion, c.Packages, c.Outputs, c.Links, c.Tags, c.LDFlags)
 	var inputs []string
-	for _, pattern := range []string{"go.mod", "go.sum", "*.go"} {
+	for _, pattern := range []string{"go.mod", "go.sum", "*.go", "package.json", "package-lock.json"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err
@@ -24,7 +24,7 @@ func (c Component) stamp(dir, goVersion string) (string, error) {
 		inputs = append(inputs, found...)
 	}
 	if len(inputs) == 0 {
-		return "", fmt.Errorf("no go.mod in %s", dir)
+		return "", fmt.Errorf("no go.mod or package.json in %s", dir)
 	}
 	slices.Sort(inputs)
 	for _, path := range inputs {
