@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
-	"regexp"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
@@ -18,7 +16,7 @@ import (
 type azureStore struct{ container *container.Client }
 
 func (s *azureStore) blob(key string) *blockblob.Client {
-	return s.container.NewBlockBlobClient(azureName(key))
+	return s.container.NewBlockBlobClient(nameIn(azureSpecial, key))
 }
 
 func (s *azureStore) whole(ctx context.Context, key string, data []byte) error {
@@ -76,14 +74,3 @@ func body(data []byte) *bodyReader { return &bodyReader{bytes.NewReader(data)} }
 type bodyReader struct{ *bytes.Reader }
 
 func (bodyReader) Close() error { return nil }
-
-
-// azureSpecial is what gocloud's driver writes in another way into a blob's name;
-// reading and listing go through it, so writing has to agree.
-var azureSpecial = regexp.MustCompile(`[\\"#%?]|__0x[0-9a-fA-F]+__`)
-
-func azureName(key string) string {
-	return azureSpecial.ReplaceAllStringFunc(key, func(special string) string {
-		return fmt.Sprintf("__0x%x__%s", special[0], special[1:])
-	})
-}

@@ -29,9 +29,10 @@ const (
 	longestPause = 30 * time.Second
 
 	// A part may take slackTime and what it takes at slowest; then the connection
-	// counts as dead.
-	slackTime = 2 * time.Minute
-	slowest   = 32 << 10 // bytes per second
+	// counts as dead. A store may copy all parts while it makes an object of them.
+	slackTime  = 2 * time.Minute
+	slowest    = 32 << 10 // bytes per second
+	finishTime = 20 * time.Minute
 )
 
 // partSize is the size of part number n, counted from 1.
@@ -117,7 +118,7 @@ func (p *partRun) all(ctx context.Context, r io.Reader, first []byte) error {
 		number := count
 		g.Go(func() error {
 			defer p.pool.give(buf)
-			return p.patiently(gctx, fmt.Sprintf("part %d", number), n, func(ctx context.Context) error {
+			return p.patiently(gctx, fmt.Sprintf("part %d", number), timeFor(n), func(ctx context.Context) error {
 				return p.parts.send(ctx, number, buf[:n])
 			})
 		})
@@ -130,7 +131,7 @@ func (p *partRun) all(ctx context.Context, r io.Reader, first []byte) error {
 	if readErr != nil {
 		return readErr
 	}
-	return p.patiently(ctx, "finish the upload", 0, func(ctx context.Context) error {
+	return p.patiently(ctx, "finish the upload", finishTime, func(ctx context.Context) error {
 		return p.parts.finish(ctx, count)
 	})
 }
@@ -159,12 +160,16 @@ func (p *partRun) read(ctx context.Context, r io.Reader, start func(buf []byte, 
 	}
 }
 
-// patiently repeats a request on n bytes while it may yet succeed: what has been
-// read from a pipe cannot be read again, so giving up loses all that went before.
-func (p *partRun) patiently(ctx context.Context, what string, n int, request func(context.Context) error) error {
+// timeFor is how long a part of n bytes may take.
+func timeFor(n int) time.Duration { return slackTime + time.Duration(n/slowest)*time.Second }
+
+// patiently repeats a request while it may yet succeed: what has been read from a
+// pipe cannot be read again, so giving up loses all that went before. A request
+// that takes longer than limit is given up.
+func (p *partRun) patiently(ctx context.Context, what string, limit time.Duration, request func(context.Context) error) error {
 	pause := p.first
 	for attempt := 1; ; attempt++ {
-		err := inTime(ctx, n, request)
+		err := inTime(ctx, limit, request)
 		switch {
 		case err == nil:
 			return nil
@@ -176,9 +181,8 @@ func (p *partRun) patiently(ctx context.Context, what string, n int, request fun
 	}
 }
 
-// inTime ends a request on n bytes that no longer gets anywhere.
-func inTime(ctx context.Context, n int, request func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, slackTime+time.Duration(n/slowest)*time.Second)
+func inTime(ctx context.Context, limit time.Duration, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return request(ctx)
 }

@@ -43,6 +43,7 @@ func newS3Store(client *s3.Client, bucket string) *s3Store {
 }
 
 func (s *s3Store) whole(ctx context.Context, key string, data []byte) error {
+	key = nameIn(s3Special, key)
 	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: &key, ContentType: aws.String(contentType), Body: bytes.NewReader(data),
 	})
@@ -50,6 +51,7 @@ func (s *s3Store) whole(ctx context.Context, key string, data []byte) error {
 }
 
 func (s *s3Store) begin(ctx context.Context, key string) (partUpload, error) {
+	key = nameIn(s3Special, key)
 	m := &s3Upload{s3Store: s, key: key, mark: rand.Text(), parts: map[int]types.CompletedPart{}}
 	created, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &s.bucket, Key: &key, ContentType: aws.String(contentType), ChecksumAlgorithm: s.checksum,
