@@ -26,6 +26,10 @@ type Files struct {
 	Module  string // its path; the component's go.mod says which version
 	Pattern string // what to take, from the module's root, as for filepath.Glob
 	Folder  string // the folder among the programs that they go to
+
+	// Node says that Packages are commands of a Node.js project, installed by npm
+	// from its package-lock.json instead of compiled.
+	Node bool
 }
 
 const (
@@ -93,6 +97,14 @@ func Components() []Component {
 			Name:     "csi-provisioner",
 			Packages: []string{"github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"},
 			Outputs:  []string{"csi-provisioner"},
+		},
+		{
+			Name:     "gcs",
+			Packages: []string{"github.com/fsouza/fake-gcs-server"},
+			Outputs:  []string{"fake-gcs-server"},
+		},
+		{
+			Name: "azurite", Packages: []string{"azurite-blob"}, Outputs: []string{"azurite-blob"}, Node: true,
 		},
 		{
 			Name: "helm", Packages: []string{"helm.sh/helm/v3/cmd/helm"}, Outputs: []string{"helm"},
