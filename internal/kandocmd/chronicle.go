@@ -18,7 +18,7 @@ func newChronicle(h Host) *cobra.Command {
 		Short: "Keep the latest output of a command in the profile's store",
 		RunE:  needCommand,
 	}
-	cmd.AddCommand(newChroniclePush(h), newChroniclePull())
+	cmd.AddCommand(newChroniclePush(h), newChroniclePull(h))
 	return cmd
 }
 
@@ -48,18 +48,18 @@ func newChroniclePush(h Host) *cobra.Command {
 	return cmd
 }
 
-func newChroniclePull() *cobra.Command {
-	f := &locationFlags{}
+func newChroniclePull(h Host) *cobra.Command {
+	f := &locationFlags{host: h}
 	cmd := &cobra.Command{
 		Use:   "pull <target>",
 		Short: "Write the latest output to a file, or with - to stdout",
 		Args:  oneArg("a target file, or - for stdout"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.with(cmd, func(ctx context.Context, l *location.Location) error {
+			return f.with(cmd, stores{objects: func(ctx context.Context, l *location.Location) error {
 				return pullLatest(ctx, l, f.path, func(path string) error {
 					return pull(ctx, l, path, args[0], cmd.OutOrStdout())
 				})
-			})
+			}})
 		},
 	}
 	cmd.Flags().StringVarP(&f.path, "path", "s", "", "the path of the chronicle, below the prefix of the profile")

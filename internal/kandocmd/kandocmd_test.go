@@ -186,7 +186,6 @@ func TestBadInput(t *testing.T) {
 		"profile is null":           {"location", "delete", "-s", "a", "-p", "null"},
 		"syntax error at byte":      {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
 		"path is empty":             {"location", "delete", "-p", p},
-		"not supported yet":         {"location", "delete", "-p", p, "-s", "a", "-k", "{}"},
 		"a target file, or -":       {"location", "pull", "-p", p, "-s", "a"},
 		"a source file, or -":       {"location", "push", "-p", p, "-s", "a"},
 		"unknown flag: --colour":    {"location", "push", "--colour", "-p", p},

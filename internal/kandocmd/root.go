@@ -70,7 +70,7 @@ func newRoot(version string, h Host) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVarP(&verbosity, "verbosity", "v", "warning",
 		"which messages to log on stderr: error, warning, info or debug")
-	root.AddCommand(newOutput(), newLocation(), newChronicle(h), newStream(), newProcess(h))
+	root.AddCommand(newOutput(), newLocation(h), newChronicle(h), newStream(h), newProcess(h))
 	return root
 }
 
