@@ -29,6 +29,12 @@ var restops []func()
 // suiteContext outlives a test.
 func suiteContext() context.Context { return context.Background() }
 
+// kanistersNamespace is where Kanister's users keep ActionSets, Blueprints and Profiles.
+const kanistersNamespace = "kanister"
+
+// tick is how often a condition is looked at again.
+const tick = 100 * time.Millisecond
+
 // patience bounds every wait. Nothing is expected to take it.
 const patience = 3 * time.Minute
 
@@ -81,7 +87,10 @@ func run(m *testing.M) (int, error) {
 }
 
 // namespaces of the tests; Salvor is allowed to work in each.
-var namespaces = []string{"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-kanister", "e2e-functions", upgradeNamespace, retentionNamespace}
+var namespaces = []string{
+	"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-functions", upgradeNamespace, retentionNamespace,
+	"e2e-kanister", "e2e-mysql", "e2e-startstop", "e2e-replicas", "e2e-timelog", kanistersNamespace,
+}
 
 func install(ctx context.Context) error {
 	for _, namespace := range namespaces {
