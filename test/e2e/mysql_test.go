@@ -59,7 +59,7 @@ func TestKanistersMySQLBlueprint(t *testing.T) {
 	sql := func(statement string) string {
 		return inPod(t, ns, "mysql-release-0", statement, `mariadb -N -u root -h 127.0.0.1 --password="$MARIADB_ROOT_PASSWORD"`)
 	}
-	sql(`CREATE DATABASE shop; CREATE TABLE shop.pets AS SELECT seq AS id, md5(seq) AS name FROM seq_1_to_5000;
+	sql(`CREATE DATABASE shop; USE shop; CREATE TABLE pets AS SELECT seq AS id, md5(seq) AS name FROM seq_1_to_5000;
 		CREATE USER app@'%' IDENTIFIED BY 'secret'; GRANT SELECT ON shop.* TO app@'%'`)
 	const sum = "SELECT count(*), md5(group_concat(id, name ORDER BY id)) FROM shop.pets; SHOW GRANTS FOR app@'%'"
 	before := sql(sum)

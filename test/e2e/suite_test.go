@@ -93,13 +93,15 @@ var namespaces = []string{
 }
 
 func install(ctx context.Context) error {
+	if _, err := suite.tools.Kubectl(ctx, append([]string{"delete", "namespace", "--ignore-not-found", "--wait"}, namespaces...)...); err != nil {
+		return err
+	}
+	var manifests strings.Builder
 	for _, namespace := range namespaces {
-		if _, err := suite.tools.Kubectl(ctx, "delete", "namespace", namespace, "--ignore-not-found", "--wait"); err != nil {
-			return err
-		}
-		if _, err := suite.tools.Kubectl(ctx, "create", "namespace", namespace); err != nil {
-			return err
-		}
+		fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", namespace)
+	}
+	if err := suite.tools.Apply(ctx, manifests.String()); err != nil {
+		return err
 	}
 	if err := suite.tools.Install(ctx, "dev", namespaces...); err != nil {
 		return err

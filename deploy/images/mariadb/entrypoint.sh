@@ -36,11 +36,11 @@ if [ ! -e "$DATADIR/initialised" ]; then
 	password=${MARIADB_ROOT_PASSWORD//\\/\\\\}
 	password=${password//\'/\\\'}
 	mariadbd --no-defaults --bootstrap --datadir="$DATADIR" <<-SQL
+		DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND Host <> 'localhost';
 		FLUSH PRIVILEGES;
 		ALTER USER root@localhost IDENTIFIED BY '$password';
 		CREATE USER root@'%' IDENTIFIED BY '$password';
 		GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
-		DROP USER IF EXISTS ''@localhost, ''@'$(hostname)';
 	SQL
 	touch "$DATADIR/initialised"
 fi
