@@ -75,16 +75,17 @@ format: $(GOLANGCI_LINT) ## Format the code
 	$(GOLANGCI_LINT) fmt ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the AsyncAPI document
+generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the pages of docs that say what the code says
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=deploy/chart/files/crds
 	go run ./internal/eventschema/generate
+	go run ./internal/docs/generate
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd deploy/local && go mod tidy -diff
-	git diff --exit-code -- api deploy/chart/files docs/asyncapi.yaml
+	git diff --exit-code -- api deploy/chart/files docs
 
 .PHONY: ci
 ci: ## What runs before a change lands

@@ -63,7 +63,7 @@ func lossesOf(resume blueprint.Resume) []loss {
 		{step: "after the report", leave: report, reported: true, started: true},
 	}
 	started := func(b *bench, k event.Key) { require.NoError(b.t, b.leases.MarkStarted(b.t.Context(), k, "dead")) }
-	mark := func(b *bench, k event.Key) { require.NoError(b.t, b.leases.MarkPod(b.t.Context(), k, "pod-1")) }
+	mark := func(b *bench, k event.Key) { require.NoError(b.t, b.leases.MarkPod(b.t.Context(), k, "", "pod-1")) }
 	switch resume {
 	case blueprint.Once:
 		all = append(all, loss{step: "after the started mark", leave: started, started: true})

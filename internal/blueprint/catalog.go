@@ -51,7 +51,7 @@ func podSignatures() []Signature {
 				required(argCommand, List, "the command and its arguments"),
 				optional("volumes", Map, "the claims of the ActionSet's object", "where each claim is mounted, by the claim's name"),
 				optional("serviceaccount", Text, "the namespace's default", "the pod's service account"),
-				optional("failOnError", Bool, "false", "whether a command that fails fails the phase"),
+				optional("failOnError", Bool, "false", "whether the failure of the command is one of the phase"),
 			}, podArgs()),
 		},
 		{
@@ -141,7 +141,7 @@ func kubernetesSignatures() []Signature {
 		{
 			Name: "WaitV2", Summary: "waits until conditions on objects hold, each a template over its object", Resume: Idempotent,
 			Args: []Argument{
-				{Name: argTimeout, Type: Text, Required: true, Verbatim: true, Doc: "how long to wait, such as 5m; not a template"},
+				{Name: argTimeout, Type: Text, Required: true, Verbatim: true, Doc: "how long to wait, such as 5m"},
 				{Name: argConditions, Type: Object, Required: true, Verbatim: true, Doc: "anyOf and allOf: lists of condition and objectReference; $ is the object"},
 			},
 		},

@@ -36,7 +36,10 @@ func (l *Location) openGCS(ctx context.Context, p *profile.Profile) error {
 	if err != nil {
 		return errors.New("the service account key is not the JSON of a service account; download it again from Google Cloud")
 	}
-	transport := httpTransport(p)
+	transport, err := httpTransport(p)
+	if err != nil {
+		return err
+	}
 	// Fetching a token is a request too.
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport})
 	client, err := gcp.NewHTTPClient(transport, account.TokenSource(ctx))

@@ -64,10 +64,10 @@ func build(d *draft) (*corev1.Pod, []string, error) {
 	warnings = append(warnings, runOnce(spec, d.spec.Beside)...)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        d.call.Key.PodName(),
+			Name:        d.call.Key.PartName(d.spec.Part),
 			Namespace:   d.namespace,
 			Labels:      podLabels(d),
-			Annotations: merge(d.actionSet.annotations, d.spec.Annotations, identityAnnotations(d.call)),
+			Annotations: merge(d.actionSet.annotations, d.spec.Annotations, identityAnnotations(d.call, d.spec.Part)),
 		},
 		Spec: *spec,
 	}
@@ -135,6 +135,7 @@ func baseSpec(d *draft) (*corev1.PodSpec, error) {
 			Image:           d.spec.Image,
 			ImagePullPolicy: corev1.PullIfNotPresent,
 			Command:         d.spec.Command,
+			Env:             secretEnv(d.call.Key.PartName(d.spec.Part), d.spec.SecretEnv),
 			VolumeMounts:    mounts,
 		}},
 	}, nil

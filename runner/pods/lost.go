@@ -20,11 +20,11 @@ import (
 // not know it: it may not have seen it yet. A pod that was and is no more fails the
 // attempt: its command may have done its work, and making it again would do it
 // twice. Without a mark there is no pod and no error.
-func (r *Runner) marked(ctx context.Context, call *function.Call, name types.NamespacedName) (*corev1.Pod, error) {
+func (r *Runner) marked(ctx context.Context, call *function.Call, spec *function.PodSpec, name types.NamespacedName) (*corev1.Pod, error) {
 	if call.Marks == nil {
 		return nil, nil
 	}
-	uid, err := call.Marks.Marked(ctx)
+	uid, err := call.Marks.Marked(ctx, spec.Part)
 	if uid == "" || err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (r *Runner) marked(ctx context.Context, call *function.Call, name types.Nam
 	if pod == nil || pod.UID != uid {
 		return nil, lost(name)
 	}
-	return r.adopt(ctx, call, pod)
+	return r.adopt(ctx, call, spec, pod)
 }
 
 func lost(name types.NamespacedName) error {

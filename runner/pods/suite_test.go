@@ -86,10 +86,12 @@ func (m *attemptMarks) now() *marks {
 	return m.of[m.call.Key.Attempt]
 }
 
-func (m *attemptMarks) Marked(ctx context.Context) (types.UID, error) { return m.now().Marked(ctx) }
+func (m *attemptMarks) Marked(ctx context.Context, part string) (types.UID, error) {
+	return m.now().Marked(ctx, part)
+}
 
-func (m *attemptMarks) Mark(ctx context.Context, uid types.UID) (types.UID, error) {
-	return m.now().Mark(ctx, uid)
+func (m *attemptMarks) Mark(ctx context.Context, part string, uid types.UID) (types.UID, error) {
+	return m.now().Mark(ctx, part, uid)
 }
 
 // play calls step again and again until it returns false or the test ends.
