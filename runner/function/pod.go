@@ -45,6 +45,12 @@ type PodSpec struct {
 	Override    map[string]any
 	Labels      map[string]string
 	Annotations map[string]string
+	// Part tells the pods of a call apart that runs several: any text that is the
+	// same when the call is repeated. Empty means the call's only pod.
+	Part string
+	// SecretEnv are variables of the main container whose values are secret. They are
+	// in a Secret that is named like the pod and goes with it, never in the pod's spec.
+	SecretEnv map[string]string
 	// Main names the container that Image and Command are for, whose log is read;
 	// empty means "container".
 	Main string
@@ -52,12 +58,6 @@ type PodSpec struct {
 	Beside []string
 	// Base changes the pod's spec before any override, if not nil.
 	Base func(*corev1.PodSpec)
-	// Part tells the pods of a call apart that runs several: any text that is the
-	// same when the call is repeated. Empty means the call's only pod.
-	Part string
-	// SecretEnv are variables of the main container whose values are secret. They are
-	// in a Secret that is named like the pod and goes with it, never in the pod's spec.
-	SecretEnv map[string]string
 	// IgnoreExit: a command that fails still ends the phase well (PrepareData
 	// without failOnError).
 	IgnoreExit bool

@@ -166,7 +166,7 @@ func TestAdoption(t *testing.T) {
 			next := newBenchIn(t, clock.RealClock{}, b.namespace)
 			next.text = b.text
 			done := next.run(t.Context(), next.takeOver(call), nil)
-			require.Eventually(t, func() bool { return len(done) > 0 || next.logged("working") > 0 }, time.Minute, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(done) > 0 || next.logged("working") > 0 }, 3*time.Minute, 5*time.Millisecond)
 			tt.then(next, call)
 			r := <-done
 			if tt.want == "" {
@@ -266,7 +266,7 @@ func TestMarkerThatIsCutForBothRunners(t *testing.T) {
 	next := newBenchIn(t, clock.RealClock{}, b.namespace)
 	next.cutLog(text, cut+1)
 	done := next.run(t.Context(), next.takeOver(call), nil)
-	require.Eventually(t, func() bool { return next.logged("one") > 0 }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return next.logged("one") > 0 }, 3*time.Minute, 5*time.Millisecond)
 	next.exit(call, 0, text)
 	r := <-done
 	require.NoError(t, r.err)
@@ -336,7 +336,7 @@ func TestRunningPodIsDeletedWithGrace(t *testing.T) {
 	b.status(call, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, "")
 	cleaned := make(chan error, 1)
 	go func() { cleaned <- b.runner.Cleanup(t.Context(), call.Key) }()
-	require.Eventually(t, func() bool { return b.pod(call).DeletionTimestamp != nil }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return b.pod(call).DeletionTimestamp != nil }, 3*time.Minute, 5*time.Millisecond)
 	assert.Empty(t, cleaned, "not gone before the kubelet says so")
 	b.remove(call) // as the kubelet does in the end
 	require.NoError(t, <-cleaned)

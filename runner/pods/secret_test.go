@@ -94,7 +94,7 @@ func TestTheSecretOfAnEarlierPodIsReplaced(t *testing.T) {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	done := b.run(t.Context(), call, withSecret)
-	require.Eventually(t, func() bool { return string(b.secret(call.Key.PodName()).Data["PASSWORD"]) == "canary-7f3a" }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return string(b.secret(call.Key.PodName()).Data["PASSWORD"]) == "canary-7f3a" }, 3*time.Minute, 10*time.Millisecond)
 	b.exit(call, 0, "")
 	require.NoError(t, (<-done).err)
 }
@@ -115,7 +115,7 @@ func TestPartsArePodsOfTheirOwn(t *testing.T) {
 		pod, err := b.client.CoreV1().Pods(b.namespace).Get(t.Context(), call.Key.PartName(part), metav1.GetOptions{})
 		require.NoError(t, err)
 		assert.Equal(t, part, pod.Annotations[AnnotationPart])
-		require.Eventually(t, func() bool { uid, _ := call.Marks.Marked(t.Context(), part); return uid == pod.UID }, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool { uid, _ := call.Marks.Marked(t.Context(), part); return uid == pod.UID }, 3*time.Minute, 10*time.Millisecond)
 	}
 	_, err := b.client.CoreV1().Pods(b.namespace).Get(t.Context(), call.Key.PodName(), metav1.GetOptions{})
 	require.True(t, apierrors.IsNotFound(err))
