@@ -27,10 +27,11 @@ func goodArgs() map[string]kanister.JSONMap {
 		"objectReference": map[string]any{"apiVersion": "v1", "resource": "configmaps", "namespace": "shop", "name": "x"},
 	}}}
 	return map[string]kanister.JSONMap{
-		"KubeExec":    {"namespace": "shop", "pod": "p", "command": []any{"x"}},
-		"KubeExecAll": {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
-		"KubeOps":     {"operation": "create", "namespace": "shop", "spec": "x"},
-		"KubeTask":    pod,
+		"KubeExec":       {"namespace": "shop", "pod": "p", "command": []any{"x"}},
+		"KubeExecAll":    {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
+		"KubeOps":        {"operation": "create", "namespace": "shop", "spec": "x"},
+		"KubeTask":       pod,
+		"LocationDelete": {"artifact": "x"},
 		"MultiContainerRun": {
 			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
 		},
