@@ -18,6 +18,7 @@ import (
 // locationFlags are the flags of every location command.
 type locationFlags struct {
 	profile       string
+	caFile        string
 	path          string
 	kopiaSnapshot string
 }
@@ -33,6 +34,8 @@ func newLocation() *cobra.Command {
 		"the profile as JSON, {{ toJson .Profile }}, or @file to read it from a file (required)")
 	cmd.PersistentFlags().StringVarP(&f.path, "path", "s", "",
 		"the path of the object, below the prefix of the profile")
+	cmd.PersistentFlags().StringVar(&f.caFile, "ca-file", "",
+		"a PEM file of authorities to trust beside the profile's and the system's")
 	cmd.AddCommand(newPush(f), newPull(f), newDelete(f))
 	return cmd
 }
@@ -101,7 +104,7 @@ func (f *locationFlags) with(cmd *cobra.Command, do func(context.Context, *locat
 	if err != nil {
 		return err
 	}
-	l, err := location.Open(cmd.Context(), p)
+	l, err := location.Open(cmd.Context(), p, location.OwnPod())
 	if err != nil {
 		return err
 	}
@@ -125,6 +128,13 @@ func (f *locationFlags) readProfile() (*profile.Profile, error) {
 	p, err := profile.Parse(bytes.TrimSpace(data))
 	if err != nil {
 		return nil, fmt.Errorf("--profile: %w", err)
+	}
+	if f.caFile != "" {
+		pem, err := os.ReadFile(f.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--ca-file: %w", err)
+		}
+		p.CABundle += "\n" + string(pem)
 	}
 	return p, nil
 }
