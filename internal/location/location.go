@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
@@ -35,7 +36,11 @@ type uploadFunc func(ctx context.Context, key string, r io.Reader) error
 
 // Open opens the store of a profile. It makes no request: what is wrong with the
 // address or the credential shows at the first use.
-func Open(ctx context.Context, p *profile.Profile) (*Location, error) {
+func Open(ctx context.Context, p *profile.Profile, opts ...Option) (*Location, error) {
+	var o options
+	for _, option := range opts {
+		option(&o)
+	}
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -45,9 +50,9 @@ func Open(ctx context.Context, p *profile.Profile) (*Location, error) {
 	case profile.LocationS3:
 		err = l.openS3(ctx, p)
 	case profile.LocationGCS:
-		err = l.openGCS(ctx, p)
+		err = l.openGCS(ctx, p, o)
 	case profile.LocationAzure:
-		err = l.openAzure(ctx, p)
+		err = l.openAzure(ctx, p, o)
 	case profile.LocationFilestore:
 		err = l.openDirectory(p)
 	case profile.LocationKopia:
@@ -72,8 +77,12 @@ func OpenURL(ctx context.Context, url string) (*Location, error) {
 	l := &Location{bucket: bucket, where: where}
 	l.upload = l.uploadChunks
 	var client *s3.Client
-	if bucket.As(&client) {
+	var azure *container.Client
+	switch {
+	case bucket.As(&client):
 		l.upload = newUploader(newS3Store(client, where.bucket)).upload
+	case bucket.As(&azure):
+		l.upload = newUploader(&azureStore{azure}).upload
 	}
 	return l, nil
 }

@@ -71,7 +71,7 @@ func (p *Push) once(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := location.Open(ctx, store)
+	l, err := location.Open(ctx, store, location.OwnPod())
 	if err != nil {
 		return err
 	}
