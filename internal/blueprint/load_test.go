@@ -263,9 +263,9 @@ func TestProfileWithoutACredential(t *testing.T) {
 	const shape = `{"Location":{"type":"s3Compliant","bucket":"bk","endpoint":"","prefix":"","region":""},"Credential":{"Type":"","KeyPair":null,"Secret":null,"KopiaServerSecret":null},"SkipSSLVerify":false`
 	const ca = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca, namespace: app}\ndata: {ca.crt: PEM-1, other: PEM-2}"
 	for manifest, want := range map[string]string{
-		profile + "}":                   shape + "}",
-		profile + "}\ncredential: {}":   shape + "}",
-		profile + "}\ncredential: null": shape + "}",
+		profile + "}":                                               shape + "}",
+		profile + "}\ncredential: {}":                               shape + "}",
+		profile + "}\ncredential: null":                             shape + "}",
 		profile + ", annotations: {salvor.io/ca-bundle: ca}}":       shape + `,"CABundle":"PEM-1"}`,
 		profile + ", annotations: {salvor.io/ca-bundle: ca/other}}": shape + `,"CABundle":"PEM-2"}`,
 	} {
