@@ -37,7 +37,7 @@ func (l *Location) openAzure(ctx context.Context, p *profile.Profile, o options)
 	address := service + "/" + url.PathEscape(p.Location.Bucket)
 	var client *container.Client
 	if keys.federated {
-		if err := o.mayHaveToken(service, azureHosts); err != nil {
+		if err := o.mayHaveToken(service, ".core.windows.net", ".core.usgovcloudapi.net", ".core.chinacloudapi.cn", ".storage.azure.net"); err != nil {
 			return err
 		}
 		client, err = azureWithIdentity(address, keys, clientOptions)
@@ -64,7 +64,7 @@ func azureWithKey(address string, keys azureKeys, o *container.ClientOptions) (*
 // the workload identity of the pod's service account, or the node's managed identity.
 func azureWithIdentity(address string, keys azureKeys, o *container.ClientOptions) (*container.Client, error) {
 	clientOptions := policy.ClientOptions{Transport: o.Transport, Telemetry: o.Telemetry}
-	switch azureDomains[strings.ToUpper(keys.environment)] {
+	switch domain, _ := azureDomain(keys.environment); domain {
 	case azureGovernment:
 		clientOptions.Cloud = cloud.AzureGovernment
 	case azureChina:
@@ -148,17 +148,16 @@ const (
 	azureChina      = "blob.core.chinacloudapi.cn"
 )
 
-var azureDomains = map[string]string{
-	"": azurePublic, "AZURECLOUD": azurePublic, "AZUREPUBLICCLOUD": azurePublic,
-	"AZUREUSGOVERNMENT": azureGovernment, "AZUREUSGOVERNMENTCLOUD": azureGovernment,
-	"AZURECHINACLOUD": azureChina,
-}
-
 func azureDomain(environment string) (string, error) {
-	domain, ok := azureDomains[strings.ToUpper(environment)]
-	if !ok {
+	switch strings.ToUpper(environment) {
+	case "", "AZURECLOUD", "AZUREPUBLICCLOUD":
+		return azurePublic, nil
+	case "AZUREUSGOVERNMENT", "AZUREUSGOVERNMENTCLOUD":
+		return azureGovernment, nil
+	case "AZURECHINACLOUD":
+		return azureChina, nil
+	default:
 		return "", fmt.Errorf("%s %q is unknown; use AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud, or set Location.endpoint",
 			profile.AzureStorageEnvironment, environment)
 	}
-	return domain, nil
 }

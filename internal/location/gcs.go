@@ -94,7 +94,7 @@ func (l *Location) uploadChunks(ctx context.Context, key string, r io.Reader) er
 // (also of a workload identity federation), else that of the pod's service account
 // on GKE, from the metadata server.
 func googleIdentity(ctx context.Context, endpoint string, o options) (oauth2.TokenSource, error) {
-	if err := o.mayHaveToken(endpoint, googleHosts); err != nil {
+	if err := o.mayHaveToken(endpoint, ".googleapis.com"); err != nil {
 		return nil, err
 	}
 	found, err := google.FindDefaultCredentials(ctx, gcsScope)
@@ -120,7 +120,7 @@ func googleCredential(ctx context.Context, c *profile.Credential, o options) (oa
 	}
 	switch file.Type {
 	case google.ServiceAccount, google.AuthorizedUser:
-	case google.ExternalAccount, google.ExternalAccountAuthorizedUser, google.ImpersonatedServiceAccount:
+	case google.ExternalAccount, google.ExternalAccountAuthorizedUser, google.ImpersonatedServiceAccount, google.GDCHServiceAccount:
 		if !o.ownPod {
 			return nil, fmt.Errorf("a Google credential of type %q names what to read or to ask, so it is used in task pods only; use a service account key", file.Type)
 		}

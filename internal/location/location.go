@@ -27,8 +27,11 @@ const (
 type Location struct {
 	bucket *blob.Bucket
 	upload uploadFunc
-	prefix string
-	where  place
+	// dropUploads removes what killed processes have left of uploads to key and to
+	// what is below it; nil where the store does that itself.
+	dropUploads func(ctx context.Context, key string) error
+	prefix      string
+	where       place
 }
 
 // uploadFunc writes r to key, all of it or nothing. When r fails ctx is done.
@@ -80,7 +83,7 @@ func OpenURL(ctx context.Context, url string) (*Location, error) {
 	var azure *container.Client
 	switch {
 	case bucket.As(&client):
-		l.upload = newUploader(newS3Store(client, where.bucket)).upload
+		l.useS3(newS3Store(client, where.bucket))
 	case bucket.As(&azure):
 		l.upload = newUploader(&azureStore{azure}).upload
 	}
@@ -149,6 +152,9 @@ func (l *Location) Delete(ctx context.Context, path string) (int, error) {
 	below, err := l.deleteBelow(ctx, key+"/")
 	if deleted {
 		below++
+	}
+	if err == nil && l.dropUploads != nil {
+		err = l.where.fail("delete", key, l.dropUploads(ctx, key))
 	}
 	return below, err
 }

@@ -20,15 +20,10 @@ type options struct{ ownPod bool }
 // for many and do without it.
 func OwnPod() Option { return func(o *options) { o.ownPod = true } }
 
-// Hosts that a provider owns. Whoever receives a bearer token can use it, which is
-// not so with AWS' signatures.
-var (
-	googleHosts = []string{".googleapis.com"}
-	azureHosts  = []string{".core.windows.net", ".core.usgovcloudapi.net", ".core.chinacloudapi.cn", ".storage.azure.net"}
-)
-
-// mayHaveToken refuses an endpoint to which the process' own token must not go.
-func (o options) mayHaveToken(endpoint string, hosts []string) error {
+// mayHaveToken refuses an endpoint to which the process' own token must not go:
+// whoever receives a bearer token can use it, which is not so with AWS' signatures.
+// The provider's own hosts end in one of the given domains.
+func (o options) mayHaveToken(endpoint string, domains ...string) error {
 	if o.ownPod || endpoint == "" {
 		return nil
 	}
@@ -37,9 +32,9 @@ func (o options) mayHaveToken(endpoint string, hosts []string) error {
 		return errors.New("the Location.endpoint is not a URL")
 	}
 	owned := func(suffix string) bool { return strings.HasSuffix(strings.ToLower(u.Hostname()), suffix) }
-	if u.Scheme == "https" && slices.ContainsFunc(hosts, owned) {
+	if u.Scheme == "https" && slices.ContainsFunc(domains, owned) {
 		return nil
 	}
 	return fmt.Errorf("this profile has no key, so Salvor's own identity would be used, and its token goes to no server but https://*%s; give the profile a credential",
-		strings.Join(hosts, ", *"))
+		strings.Join(domains, ", *"))
 }
