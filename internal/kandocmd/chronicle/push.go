@@ -138,9 +138,12 @@ func (p *Push) store(ctx context.Context, l *location.Location, path string, env
 	}
 	done := make(chan struct{})
 	defer close(done)
-	context.AfterFunc(running, func() { p.killLate(cmd.Process.Pid, done) })
+	keep := context.AfterFunc(running, func() { p.killLate(cmd.Process.Pid, done) })
 	out := &commandOutput{stdout: stdout, wait: cmd.Wait}
 	n, err := l.Push(running, path, out)
+	if out.ended {
+		keep() // nothing is left to kill
+	}
 	stop()
 	if waitErr := out.end(); err == nil {
 		err = waitErr
