@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -144,15 +143,10 @@ func pushPipe(t *testing.T, p, path string, size int64) int64 {
 	require.NoError(t, cmd.Start())
 	_, err = io.Copy(stdin, random(size))
 	require.NoError(t, err, errs)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	require.NoError(t, err)
+	peak := highest(t, cmd.Process.Pid)
 	require.NoError(t, stdin.Close())
 	require.NoError(t, cmd.Wait(), errs)
-	match := highWater.FindSubmatch(status)
-	require.NotNil(t, match)
-	kilobytes, err := strconv.ParseInt(string(match[1]), 10, 64)
-	require.NoError(t, err)
-	return kilobytes << 10
+	return peak
 }
 
 // pullHash pulls path and returns the hash and the number of its bytes.
