@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -18,7 +19,12 @@ import (
 // version is set by the linker.
 var version = "dev"
 
+// gcPercent: most of what kando holds is the few buffers of an upload, used again
+// and again, so collecting early costs little time and keeps it within 64 MiB.
+const gcPercent = 25
+
 func main() {
+	debug.SetGCPercent(gcPercent)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := kandocmd.Run(ctx, os.Args[1:], version, kandocmd.Host{

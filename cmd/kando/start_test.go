@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -15,30 +14,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// build makes the binary of the images.
-func build(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "kando")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "disable_grpc_modules", "-ldflags", "-s -w", "-o", binary, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return binary
-}
-
 // initLine is what the Go runtime says of a package that does work before main.
 var initLine = regexp.MustCompile(`(?m)^init \S+ @\S+ ms, \S+ ms clock, (\d+) bytes, (\d+) allocs$`)
+
+// What the tests measure on the binary of the images.
+func TestAsShipped(t *testing.T) {
+	t.Parallel()
+	binary := buildKando(t)
+	t.Run("size and start", func(t *testing.T) { t.Parallel(); sizeAndStart(t, binary) })
+	t.Run("memory of the process server", func(t *testing.T) { t.Parallel(); serverMemory(t, binary) })
+}
 
 // A script calls kando many times, and each image has it. The limits are on what a
 // machine's load does not change: size, and the work before main. The time is
 // printed, beside that of a program that does nothing: what this machine needs to
 // start a process.
-func TestSizeAndStart(t *testing.T) {
-	t.Parallel()
-	if memoryFactor > 1 {
-		t.Skip("the race detector changes nothing about this binary")
-	}
-	binary := build(t)
+func sizeAndStart(t *testing.T, binary string) {
+	t.Helper()
 	info, err := os.Stat(binary)
 	require.NoError(t, err)
 	assert.Less(t, info.Size(), int64(40_000_000))

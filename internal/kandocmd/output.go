@@ -87,7 +87,7 @@ func outputValue(cmd *cobra.Command, words []string, file string) (string, error
 	}
 	in := cmd.InOrStdin()
 	if file != standard {
-		opened, err := os.Open(file) //nolint:gosec // G304: the user names the file
+		opened, err := os.Open(file)
 		if err != nil {
 			return "", fmt.Errorf("--file: %w", err)
 		}

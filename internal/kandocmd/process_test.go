@@ -38,7 +38,12 @@ func processServer(t *testing.T) string {
 }
 
 // shown is a process as --as-json shows it: what Kanister's users parse.
-type shown struct{ PID, State, ExitCode, ExitErr string }
+type shown struct {
+	PID      string `json:"pid"`
+	State    string `json:"state"`
+	ExitCode string `json:"exitCode"`
+	ExitErr  string `json:"exitErr"`
+}
 
 func parse(t *testing.T, line string) shown {
 	t.Helper()
@@ -122,8 +127,10 @@ func TestSignalProxy(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	code := make(chan int, 1)
 	go func() {
-		code <- Run(ctx, []string{"process", "client", "-a", address, "-q", "execute", "-p", "-x", "--",
-			"sh", "-c", `trap 'echo stopped; exit 5' INT; echo ready; while :; do sleep 0.02; done`}, "v1", h)
+		code <- Run(ctx, []string{
+			"process", "client", "-a", address, "-q", "execute", "-p", "-x", "--",
+			"sh", "-c", `trap 'echo stopped; exit 5' INT; echo ready; while :; do sleep 0.02; done`,
+		}, "v1", h)
 	}()
 	<-out.seen
 	interrupt() // main does that at the first signal

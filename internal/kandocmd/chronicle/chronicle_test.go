@@ -75,7 +75,7 @@ func (w *world) start() {
 	ctx, stop := context.WithCancel(zerolog.New(zerolog.NewTestWriter(w.t)).WithContext(w.t.Context()))
 	w.stop = stop
 	go func() { w.ended <- w.push.Run(ctx) }()
-	w.t.Cleanup(func() { stop(); <-w.ended; close(w.ended) })
+	w.t.Cleanup(func() { stop(); _ = <-w.ended })
 }
 
 // round waits for the end of a run, and begins the next.
