@@ -27,10 +27,13 @@ func goodArgs() map[string]kanister.JSONMap {
 		"objectReference": map[string]any{"apiVersion": "v1", "resource": "configmaps", "namespace": "shop", "name": "x"},
 	}}}
 	return map[string]kanister.JSONMap{
-		"KubeExec":      {"namespace": "shop", "pod": "p", "command": []any{"x"}},
-		"KubeExecAll":   {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
-		"KubeOps":       {"operation": "create", "namespace": "shop", "spec": "x"},
-		"KubeTask":      pod,
+		"KubeExec":    {"namespace": "shop", "pod": "p", "command": []any{"x"}},
+		"KubeExecAll": {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
+		"KubeOps":     {"operation": "create", "namespace": "shop", "spec": "x"},
+		"KubeTask":    pod,
+		"MultiContainerRun": {
+			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
+		},
 		"PrepareData":   pod,
 		"ScaleWorkload": {"replicas": 0, "kind": "Deployment", "namespace": "shop", "name": "x"},
 		"Wait":          {"timeout": "1m", "conditions": conditions},
@@ -60,7 +63,7 @@ func lossesOf(resume blueprint.Resume) []loss {
 		{step: "after the report", leave: report, reported: true, started: true},
 	}
 	started := func(b *bench, k event.Key) { require.NoError(b.t, b.leases.MarkStarted(b.t.Context(), k, "dead")) }
-	mark := func(b *bench, k event.Key) { require.NoError(b.t, b.leases.MarkPod(b.t.Context(), k, "pod-1")) }
+	mark := func(b *bench, k event.Key) { require.NoError(b.t, b.leases.MarkPod(b.t.Context(), k, "", "pod-1")) }
 	switch resume {
 	case blueprint.Once:
 		all = append(all, loss{step: "after the started mark", leave: started, started: true})

@@ -5,7 +5,9 @@ import (
 	"github.com/salvor-io/salvor/runner/function/kubeexec"
 	"github.com/salvor-io/salvor/runner/function/kubeops"
 	"github.com/salvor-io/salvor/runner/function/kubetask"
+	"github.com/salvor-io/salvor/runner/function/multicontainer"
 	"github.com/salvor-io/salvor/runner/function/preparedata"
+	"github.com/salvor-io/salvor/runner/function/restic"
 	"github.com/salvor-io/salvor/runner/function/scale"
 	"github.com/salvor-io/salvor/runner/function/wait"
 )
@@ -13,13 +15,23 @@ import (
 // Functions returns every function that a blueprint can call.
 func Functions() function.Registry {
 	return function.Registry{
-		"KubeExec":      kubeexec.New,
-		"KubeExecAll":   kubeexec.NewAll,
-		"KubeOps":       kubeops.New,
-		"KubeTask":      kubetask.New,
-		"PrepareData":   preparedata.New,
-		"ScaleWorkload": scale.New,
-		"Wait":          wait.New,
-		"WaitV2":        wait.NewV2,
+		"BackupData":        restic.NewBackupData,
+		"BackupDataAll":     restic.NewBackupDataAll,
+		"BackupDataStats":   restic.NewBackupDataStats,
+		"CheckRepository":   restic.NewCheckRepository,
+		"CopyVolumeData":    restic.NewCopyVolumeData,
+		"DeleteData":        restic.NewDeleteData,
+		"DeleteDataAll":     restic.NewDeleteDataAll,
+		"KubeExec":          kubeexec.New,
+		"KubeExecAll":       kubeexec.NewAll,
+		"KubeOps":           kubeops.New,
+		"KubeTask":          kubetask.New,
+		"MultiContainerRun": multicontainer.New,
+		"PrepareData":       preparedata.New,
+		"RestoreData":       restic.NewRestoreData,
+		"RestoreDataAll":    restic.NewRestoreDataAll,
+		"ScaleWorkload":     scale.New,
+		"Wait":              wait.New,
+		"WaitV2":            wait.NewV2,
 	}
 }

@@ -1,6 +1,7 @@
 package blueprint
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -164,6 +165,28 @@ func (v *Values) PodAnnotations() map[string]string { return v.data.PodAnnotatio
 
 // ObjectRef is the action's object, for functions whose arguments default to it.
 func (v *Values) ObjectRef() kanister.ObjectReference { return v.scope.Params.ObjectRef }
+
+// Pods are the running pods of the action's object, as they were when the action
+// began; nil if it is no workload.
+func (v *Values) Pods() []string {
+	if w := v.workload(); w != nil {
+		return w.Pods
+	}
+	return nil
+}
+
+// PodVolumes maps the claims of a pod of the action's object to where they were mounted
+// when the action began; nil if it is none of its pods.
+func (v *Values) PodVolumes(pod string) map[string]string {
+	if w := v.workload(); w != nil {
+		return w.PersistentVolumeClaims[pod]
+	}
+	return nil
+}
+
+func (v *Values) workload() *Workload {
+	return cmp.Or(v.data.Deployment, v.data.StatefulSet, v.data.DeploymentConfig)
+}
 
 // Profile of the ActionSet, for functions that move data themselves; nil when it
 // names none. If its Secret does not exist any more, an *Error is returned.

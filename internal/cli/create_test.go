@@ -197,7 +197,7 @@ func TestWhatMayNotBeReadIsNotRefused(t *testing.T) {
 	}
 	s.config = filepath.Join(t.TempDir(), "tenant")
 	require.NoError(t, clientcmd.WriteToFile(*config, s.config))
-	require.Eventually(t, func() bool { return s.run("get", "x").code == 3 }, 30*time.Second, 50*time.Millisecond, "the role binding counts")
+	require.Eventually(t, func() bool { return s.run("get", "x").code == 3 }, 3*time.Minute, 50*time.Millisecond, "the role binding counts")
 
 	got := s.run("create", "actionset", "--verbose", "-b", "postgres", "-a", "backup", "-t", s.namespace+"/pg", "-s", "x="+s.namespace+"/pg", "-q")
 	require.Zero(t, got.code, got.err)

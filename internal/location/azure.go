@@ -29,13 +29,18 @@ func (l *Location) openAzure(ctx context.Context, p *profile.Profile) error {
 	if err != nil {
 		return errors.New("the storage key is not base64; copy it again from the storage account")
 	}
+	transport, err := httpTransport(p)
+	if err != nil {
+		return err
+	}
 	options := &container.ClientOptions{}
-	options.Transport = &http.Client{Transport: httpTransport(p)}
+	options.Transport = &http.Client{Transport: transport}
 	options.Telemetry = policy.TelemetryOptions{ApplicationID: "salvor"}
 	client, err := container.NewClientWithSharedKeyCredential(service+"/"+url.PathEscape(p.Location.Bucket), credential, options)
 	if err != nil {
 		return err
 	}
+	l.upload = newUploader(&azureStore{client}).upload
 	l.bucket, err = azureblob.OpenBucket(ctx, client, nil)
 	return err
 }

@@ -51,6 +51,9 @@ type Profile struct {
 	Credential Credential `json:"Credential"`
 	// SkipSSLVerify accepts any server certificate.
 	SkipSSLVerify bool `json:"SkipSSLVerify"`
+	// CABundle is PEM: authorities to trust beside the system's. Kanister has no
+	// such field, so it is left out when it is empty.
+	CABundle string `json:"CABundle,omitempty"`
 }
 
 // Location is a place in an object store.

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds what must not hang. Nothing depends on how long it is.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Harness makes worlds for the suite.
 type Harness struct {

@@ -2,6 +2,7 @@ package pods
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -42,10 +43,17 @@ func TestFunctionsWithAPod(t *testing.T) {
 
 func podWorld(t *testing.T) functiontest.World {
 	t.Helper()
+	return podWorldOf(t, map[string]any{"image": "postgres:15", "command": []any{"true"}})
+}
+
+// podWorldOf is the world of a call with these arguments and a namespace.
+func podWorldOf(t *testing.T, args map[string]any) functiontest.World {
+	t.Helper()
 	b := newBench(t, clock.RealClock{})
 	call := b.call()
 	call.Pods, call.Marks = b.runner, &attemptMarks{call: call, of: map[int]*marks{}}
-	call.Args = map[string]any{"namespace": b.namespace, "image": "postgres:15", "command": []any{"true"}}
+	call.Args = maps.Clone(args)
+	call.Args["namespace"] = b.namespace
 	busy, name := make(chan struct{}), call.Key.PodName()
 	release := sync.OnceFunc(func() { b.play(func() bool { return b.end(marker(t, "k", "v")) }) })
 	b.play(func() bool {
@@ -78,10 +86,12 @@ func (m *attemptMarks) now() *marks {
 	return m.of[m.call.Key.Attempt]
 }
 
-func (m *attemptMarks) Marked(ctx context.Context) (types.UID, error) { return m.now().Marked(ctx) }
+func (m *attemptMarks) Marked(ctx context.Context, part string) (types.UID, error) {
+	return m.now().Marked(ctx, part)
+}
 
-func (m *attemptMarks) Mark(ctx context.Context, uid types.UID) (types.UID, error) {
-	return m.now().Mark(ctx, uid)
+func (m *attemptMarks) Mark(ctx context.Context, part string, uid types.UID) (types.UID, error) {
+	return m.now().Mark(ctx, part, uid)
 }
 
 // play calls step again and again until it returns false or the test ends.
@@ -117,9 +127,11 @@ func (b *bench) end(log string) bool {
 			continue
 		}
 		pod.Status.Phase = corev1.PodSucceeded
-		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "container", Image: "x", ImageID: "x", State: corev1.ContainerState{
-			Terminated: &corev1.ContainerStateTerminated{},
-		}}}
+		for _, c := range pod.Spec.Containers {
+			pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+				Name: c.Name, Image: "x", ImageID: "x", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}},
+			})
+		}
 		if _, err := b.client.CoreV1().Pods(b.namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); ctx.Err() == nil {
 			assert.NoError(b.t, err)
 		}
