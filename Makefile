@@ -79,6 +79,7 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=deploy/chart/files/crds
 	go run ./internal/eventschema/generate
+	go run ./internal/admission/generate
 	go run ./internal/docs/generate
 
 .PHONY: verify
