@@ -415,3 +415,15 @@ Blueprint `+s.namespace+`/pg: warning: actions.backup.phases[0].objects.db: Secr
 `, got.out)
 	assert.Equal(t, "Error: there is no ActionSet nobody in namespace "+s.namespace+"\n", s.run("validate", "actionset", "--name", "nobody").err)
 }
+
+func TestSchemaIsPrinted(t *testing.T) {
+	t.Parallel()
+	for arg, title := range map[string]string{"": "Salvor's resources", "blueprint": "Blueprint", "trigger": "ActionTrigger", "actionset": "ActionSet", "profile": "Profile"} {
+		got := alone(t, strings.Fields("schema "+arg)...)
+		require.Zero(t, got.code, got.err)
+		var schema map[string]any
+		require.NoError(t, json.Unmarshal([]byte(got.out), &schema))
+		assert.Equal(t, title, schema["title"])
+	}
+	assert.Equal(t, result{1, "", "Error: \"pod\" is not one of ActionSet, ActionTrigger, Blueprint, Profile\n"}, alone(t, "schema", "pod"))
+}
