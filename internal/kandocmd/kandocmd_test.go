@@ -180,16 +180,16 @@ func TestBadInput(t *testing.T) {
 	p, _ := directory(t)
 	for want, args := range map[string][]string{
 		"needs a command: chronicle, location, output, process, stream": {},
-		`no command "frobnicate"`:   {"frobnicate"},
-		`no command "copy"`:         {"location", "copy"},
-		"--profile is missing":      {"location", "delete", "-s", "a"},
-		"profile is null":           {"location", "delete", "-s", "a", "-p", "null"},
-		"syntax error at byte":      {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
-		"path is empty":             {"location", "delete", "-p", p},
-		"a target file, or -":       {"location", "pull", "-p", p, "-s", "a"},
-		"a source file, or -":       {"location", "push", "-p", p, "-s", "a"},
-		"unknown flag: --colour":    {"location", "push", "--colour", "-p", p},
-		`--verbosity "loud"`:        {"-v", "loud", "output", "k", "v"},
+		`no command "frobnicate"`: {"frobnicate"},
+		`no command "copy"`:       {"location", "copy"},
+		"--profile is missing":    {"location", "delete", "-s", "a"},
+		"profile is null":         {"location", "delete", "-s", "a", "-p", "null"},
+		"syntax error at byte":    {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
+		"path is empty":           {"location", "delete", "-p", p},
+		"a target file, or -":     {"location", "pull", "-p", p, "-s", "a"},
+		"a source file, or -":     {"location", "push", "-p", p, "-s", "a"},
+		"unknown flag: --colour":  {"location", "push", "--colour", "-p", p},
+		`--verbosity "loud"`:      {"-v", "loud", "output", "k", "v"},
 	} {
 		assert.Contains(t, fails(t, strings.NewReader(""), args...), want)
 	}

@@ -19,6 +19,9 @@ type Component struct {
 	Tags     string
 	LDFlags  string
 	Files    []Files
+	// Node says that Packages are commands of a Node.js project, installed by npm
+	// from its package-lock.json instead of compiled.
+	Node bool
 }
 
 // Files are files of a module that are needed as they are.
@@ -26,10 +29,6 @@ type Files struct {
 	Module  string // its path; the component's go.mod says which version
 	Pattern string // what to take, from the module's root, as for filepath.Glob
 	Folder  string // the folder among the programs that they go to
-
-	// Node says that Packages are commands of a Node.js project, installed by npm
-	// from its package-lock.json instead of compiled.
-	Node bool
 }
 
 const (
