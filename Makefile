@@ -79,13 +79,15 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=deploy/chart/files/crds
 	go run ./internal/eventschema/generate
+	go run ./internal/admission/generate
+	go run ./internal/schema/generate
 	go run ./internal/docs/generate
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd deploy/local && go mod tidy -diff
-	git diff --exit-code -- api deploy/chart/files docs
+	git diff --exit-code -- api internal/schema deploy/chart/files docs
 
 .PHONY: ci
 ci: ## What runs before a change lands
@@ -99,10 +101,11 @@ clean: cluster-down ## Stop the cluster and remove everything that was built
 help: ## Show this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What the tests start: etcd and kube-apiserver, an S3 server, and helm.
+# What the tests start: etcd and kube-apiserver, servers of the three kinds of
+# object store, helm, and what takes snapshots.
 .PHONY: test-tools
 test-tools:
-	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,helm
+	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,gcs,azurite,helm,csi,csi-provisioner
 
 # What talks to a cluster: kubectl (in kubernetes) and helm.
 .PHONY: client-tools

@@ -189,4 +189,3 @@ func answer(r *http.Request, code int, body any) (*http.Response, error) {
 		Body: io.NopCloser(bytes.NewReader(data)), ContentLength: int64(len(data)),
 	}, nil
 }
-
