@@ -15,15 +15,6 @@ import (
 // Functions returns every function that a blueprint can call.
 func Functions() function.Registry {
 	return function.Registry{
-		"KubeExec":          kubeexec.New,
-		"KubeExecAll":       kubeexec.NewAll,
-		"KubeOps":           kubeops.New,
-		"KubeTask":          kubetask.New,
-		"MultiContainerRun": multicontainer.New,
-		"PrepareData":       preparedata.New,
-		"ScaleWorkload":     scale.New,
-		"Wait":              wait.New,
-		"WaitV2":            wait.NewV2,
 		"BackupData":        restic.NewBackupData,
 		"BackupDataAll":     restic.NewBackupDataAll,
 		"BackupDataStats":   restic.NewBackupDataStats,
@@ -35,6 +26,7 @@ func Functions() function.Registry {
 		"KubeExecAll":       kubeexec.NewAll,
 		"KubeOps":           kubeops.New,
 		"KubeTask":          kubetask.New,
+		"MultiContainerRun": multicontainer.New,
 		"PrepareData":       preparedata.New,
 		"RestoreData":       restic.NewRestoreData,
 		"RestoreDataAll":    restic.NewRestoreDataAll,

@@ -47,7 +47,7 @@ func (v *Values) Args() (map[string]any, error) {
 	if v.phase == nil {
 		return nil, errorf(event.ReasonInternal, "%s: has no phase, so no arguments", v.field)
 	}
-	if problems := checkCall(v.field, v.phase); len(problems) > 0 {
+	if problems := checkCall(place{field: v.field}, v.phase); len(problems) > 0 {
 		return nil, &Error{Reason: event.ReasonInvalid, Err: problems[0]}
 	}
 	signature, _ := Lookup(v.phase.Func)

@@ -40,6 +40,7 @@ func (l *Location) openAzure(ctx context.Context, p *profile.Profile) error {
 	if err != nil {
 		return err
 	}
+	l.upload = newUploader(&azureStore{client}).upload
 	l.bucket, err = azureblob.OpenBucket(ctx, client, nil)
 	return err
 }

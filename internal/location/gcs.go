@@ -5,9 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"time"
 
+	"cloud.google.com/go/storage"
+	"gocloud.dev/blob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/gcp"
 	"golang.org/x/oauth2"
@@ -53,8 +57,37 @@ func (l *Location) openGCS(ctx context.Context, p *profile.Profile) error {
 		}
 		opts.ClientOptions = append(opts.ClientOptions, option.WithEndpoint(endpoint))
 	}
+	l.upload = l.uploadChunks
 	l.bucket, err = gcsblob.OpenBucket(ctx, client, p.Location.Bucket, &opts)
 	return err
+}
+
+const (
+	gcsChunk = 8 << 20
+	// A chunk is sent again for so long, and counts as stuck after the other.
+	gcsPatience = 4 * time.Minute
+	gcsStuck    = 2 * time.Minute
+)
+
+// uploadChunks writes in one resumable upload, through gocloud. Its chunk is the
+// only one in memory, and is sent again from there, from the byte the store has.
+func (l *Location) uploadChunks(ctx context.Context, key string, r io.Reader) error {
+	return l.bucket.Upload(ctx, key, r, &blob.WriterOptions{
+		ContentType: contentType,
+		BufferSize:  gcsChunk,
+		BeforeWrite: func(as func(any) bool) error {
+			var object **storage.ObjectHandle
+			if as(&object) {
+				// A push replaces what is there, so every request of it can be repeated.
+				*object = (*object).Retryer(storage.WithPolicy(storage.RetryAlways))
+			}
+			var w *storage.Writer
+			if as(&w) {
+				w.ChunkRetryDeadline, w.ChunkTransferTimeout = gcsPatience, gcsStuck
+			}
+			return nil
+		},
+	})
 }
 
 // serviceKeyOf returns the JSON of the service account. People keep it as it is

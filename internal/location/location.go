@@ -18,10 +18,6 @@ const (
 	// reader.
 	contentType = "application/octet-stream"
 
-	// Chunks for stores where one size serves all lengths (see doc.go).
-	chunkSize    = 16 << 20
-	chunkUploads = 3
-
 	// deletes is how many objects are removed at the same time.
 	deletes = 8
 )
@@ -60,9 +56,6 @@ func Open(ctx context.Context, p *profile.Profile) (*Location, error) {
 	if err != nil {
 		return nil, l.where.fail("open", "", err)
 	}
-	if l.upload == nil {
-		l.upload = l.uploadChunks
-	}
 	return l, nil
 }
 
@@ -80,7 +73,7 @@ func OpenURL(ctx context.Context, url string) (*Location, error) {
 	l.upload = l.uploadChunks
 	var client *s3.Client
 	if bucket.As(&client) {
-		l.upload = newS3Uploader(client, where.bucket).upload
+		l.upload = newUploader(newS3Store(client, where.bucket)).upload
 	}
 	return l, nil
 }
@@ -109,15 +102,6 @@ func (l *Location) Push(ctx context.Context, path string, r io.Reader) (int64, e
 		return src.n, l.where.fail("push", key, err)
 	}
 	return src.n, nil
-}
-
-// uploadChunks writes through the driver of gocloud.
-func (l *Location) uploadChunks(ctx context.Context, key string, r io.Reader) error {
-	return l.bucket.Upload(ctx, key, r, &blob.WriterOptions{
-		ContentType:    contentType,
-		BufferSize:     chunkSize,
-		MaxConcurrency: chunkUploads,
-	})
 }
 
 // Pull writes the object at path to w and returns the number of bytes. If there

@@ -43,7 +43,7 @@ func (l *Location) openS3(ctx context.Context, p *profile.Profile) error {
 	if l.bucket, err = s3blob.OpenBucket(ctx, client, p.Location.Bucket, nil); err != nil {
 		return err
 	}
-	l.upload = newS3Uploader(client, p.Location.Bucket).upload
+	l.upload = newUploader(newS3Store(client, p.Location.Bucket)).upload
 	return nil
 }
 

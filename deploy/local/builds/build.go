@@ -53,6 +53,11 @@ func (b Builder) one(ctx context.Context, what string, component Component) erro
 		b.Progress.Skip(what, "up to date")
 		return nil
 	}
+	if component.Node {
+		return b.Progress.Step(ctx, what, func(ctx context.Context) error {
+			return b.npm(ctx, dir, component, stamp)
+		})
+	}
 	var compiled atomic.Int64
 	note := func() string { return fmt.Sprintf("%d packages compiled", compiled.Load()) }
 	return b.Progress.Watched(ctx, what, note, func(ctx context.Context) error {
@@ -76,6 +81,11 @@ func (b Builder) compile(ctx context.Context, dir string, component Component, c
 	}
 	if err := b.install(aside, component); err != nil {
 		return err
+	}
+	for _, files := range component.Files {
+		if err := b.take(ctx, dir, files); err != nil {
+			return fmt.Errorf("take %s of %s: %w", files.Pattern, files.Module, err)
+		}
 	}
 	return os.WriteFile(component.stampFile(b.Layout.Bin()), []byte(stamp+"\n"), 0o644)
 }
