@@ -27,17 +27,22 @@ func goodArgs() map[string]kanister.JSONMap {
 		"objectReference": map[string]any{"apiVersion": "v1", "resource": "configmaps", "namespace": "shop", "name": "x"},
 	}}}
 	return map[string]kanister.JSONMap{
-		"KubeExec":    {"namespace": "shop", "pod": "p", "command": []any{"x"}},
-		"KubeExecAll": {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
-		"KubeOps":     {"operation": "create", "namespace": "shop", "spec": "x"},
-		"KubeTask":    pod,
+		"CreateCSISnapshot":        {"pvc": "data", "namespace": "shop", "snapshotClass": "x"},
+		"CreateCSISnapshotStatic":  {"name": "x", "namespace": "shop", "driver": "x", "snapshotHandle": "x", "snapshotClass": "x"},
+		"DeleteCSISnapshot":        {"name": "x", "namespace": "shop"},
+		"DeleteCSISnapshotContent": {"name": "x"},
+		"KubeExec":                 {"namespace": "shop", "pod": "p", "command": []any{"x"}},
+		"KubeExecAll":              {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
+		"KubeOps":                  {"operation": "create", "namespace": "shop", "spec": "x"},
+		"KubeTask":                 pod,
 		"MultiContainerRun": {
 			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
 		},
-		"PrepareData":   pod,
-		"ScaleWorkload": {"replicas": 0, "kind": "Deployment", "namespace": "shop", "name": "x"},
-		"Wait":          {"timeout": "1m", "conditions": conditions},
-		"WaitV2":        {"timeout": "1m", "conditions": conditions},
+		"PrepareData":        pod,
+		"RestoreCSISnapshot": {"name": "x", "pvc": "data", "namespace": "shop", "storageClass": "x", "restoreSize": "1Gi"},
+		"ScaleWorkload":      {"replicas": 0, "kind": "Deployment", "namespace": "shop", "name": "x"},
+		"Wait":               {"timeout": "1m", "conditions": conditions},
+		"WaitV2":             {"timeout": "1m", "conditions": conditions},
 	}
 }
 
