@@ -33,13 +33,11 @@ func examples(tb testing.TB) map[string]string {
 // The only things that Check may find in them are functions that are still to come,
 // and the names that two phases share.
 func TestCheckFindsNothingInKanistersBlueprints(t *testing.T) {
-	missing := map[string]int{}
 	var warnings []string
 	for name, text := range examples(t) {
 		bp := parseBlueprint(t, text)
 		for _, problem := range Check(bp, "") {
 			if strings.HasSuffix(problem.Message, "is not supported yet") {
-				missing[problem.Message]++
 				continue
 			}
 			if problem.Severity == SeverityWarning {
@@ -49,7 +47,6 @@ func TestCheckFindsNothingInKanistersBlueprints(t *testing.T) {
 			assert.Fail(t, "problem", "%s: %s", name, problem)
 		}
 	}
-	assert.Len(t, missing, 15)
 	const twice = `"setupNodeKeyStore" is the name of a phase of action backup too`
 	assert.Equal(t, []string{twice, twice}, warnings)
 }
