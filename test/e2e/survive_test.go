@@ -57,8 +57,13 @@ actions:
         image: busybox
         volumes: {'{{ .PVC.Name }}': /data}
         failOnError: true
-        command: [sh, -ec, 'cd /data; [ -e 9 ] || for i in 0 1 2 3 4 5 6 7 8 9; do head -c 8000000 /dev/urandom >$i; done
-          echo "###Phase-output###: {\"key\":\"sum\",\"value\":\"$(cat ? | sha256sum | cut -c 1-64)\"}"']
+        command:
+        - sh
+        - -ec
+        - |
+          cd /data
+          [ -e 9 ] || for i in 0 1 2 3 4 5 6 7 8 9; do head -c 8000000 /dev/urandom >$i; done
+          echo "###Phase-output###: {\"key\":\"sum\",\"value\":\"$(cat ? | sha256sum | cut -c 1-64)\"}"
     - func: CopyVolumeData
       name: copy
       args: {namespace: '{{ .PVC.Namespace }}', volume: '{{ .PVC.Name }}', dataArtifactPrefix: '{{ .PVC.Namespace }}/{{ .PVC.Name }}'}

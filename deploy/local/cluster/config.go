@@ -91,7 +91,7 @@ serializeImagePulls: false
 registryPullQPS: 0
 eventRecordQPS: 0
 imageGCHighThresholdPercent: 100
-evictionHard: {nodefs.available: 200Mi, imagefs.available: 200Mi}
+evictionHard: {nodefs.available: 10Mi, imagefs.available: 10Mi}
 evictionPressureTransitionPeriod: 1s
 podLogsDir: %[8]s
 volumePluginDir: %[9]s
