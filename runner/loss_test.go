@@ -42,6 +42,7 @@ func goodArgs() map[string]kanister.JSONMap {
 		"KubeExecAll":     {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
 		"KubeOps":         {"operation": "create", "namespace": "shop", "spec": "x"},
 		"KubeTask":        pod,
+		"LocationDelete":  {"artifact": "x"},
 		"MultiContainerRun": {
 			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
 		},

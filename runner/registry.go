@@ -6,6 +6,7 @@ import (
 	"github.com/salvor-io/salvor/runner/function/kubeexec"
 	"github.com/salvor-io/salvor/runner/function/kubeops"
 	"github.com/salvor-io/salvor/runner/function/kubetask"
+	"github.com/salvor-io/salvor/runner/function/locationdelete"
 	"github.com/salvor-io/salvor/runner/function/multicontainer"
 	"github.com/salvor-io/salvor/runner/function/preparedata"
 	"github.com/salvor-io/salvor/runner/function/restic"
@@ -31,6 +32,7 @@ func Functions() function.Registry {
 		"KubeExecAll":              kubeexec.NewAll,
 		"KubeOps":                  kubeops.New,
 		"KubeTask":                 kubetask.New,
+		"LocationDelete":           locationdelete.New,
 		"MultiContainerRun":        multicontainer.New,
 		"PrepareData":              preparedata.New,
 		"RestoreCSISnapshot":       csi.NewRestore,
