@@ -42,7 +42,7 @@ build: ## Build bin/salvor and bin/kando
 
 .PHONY: e2e
 e2e: cluster-or-kubeconfig build ## End-to-end tests on the cluster
-	go test -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e/...
+	go test -tags e2e -count 1 -timeout 30m -parallel 6 $(TESTFLAGS) ./test/e2e/...
 
 # How many kills, which random numbers, which boundary only: CHAOS_RUNS=1000 is the
 # long run; CHAOSFLAGS=-h lists what else there is.
@@ -75,16 +75,19 @@ format: $(GOLANGCI_LINT) ## Format the code
 	$(GOLANGCI_LINT) fmt ./...
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the AsyncAPI document
+generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the pages of docs that say what the code says
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=deploy/chart/files/crds
 	go run ./internal/eventschema/generate
+	go run ./internal/admission/generate
+	go run ./internal/schema/generate
+	go run ./internal/docs/generate
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd deploy/local && go mod tidy -diff
-	git diff --exit-code -- api deploy/chart/files docs/asyncapi.yaml
+	git diff --exit-code -- api internal/schema deploy/chart/files docs
 
 .PHONY: ci
 ci: ## What runs before a change lands
@@ -98,11 +101,11 @@ clean: cluster-down ## Stop the cluster and remove everything that was built
 help: ## Show this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What the tests start: etcd and kube-apiserver, an S3 server, helm, and what takes
-# snapshots.
+# What the tests start: etcd and kube-apiserver, servers of the three kinds of
+# object store, helm, and what takes snapshots.
 .PHONY: test-tools
 test-tools:
-	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,helm,csi,csi-provisioner
+	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,gcs,azurite,helm,csi,csi-provisioner
 
 # What talks to a cluster: kubectl (in kubernetes) and helm.
 .PHONY: client-tools

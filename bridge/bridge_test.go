@@ -30,7 +30,7 @@ import (
 
 const (
 	// patience bounds every wait for something to happen.
-	patience = 20 * time.Second
+	patience = 3 * time.Minute
 	tick     = 20 * time.Millisecond
 )
 

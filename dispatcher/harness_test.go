@@ -263,7 +263,7 @@ func (i *instance) metric(t *testing.T, name string) float64 {
 	return sum
 }
 
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()

@@ -41,7 +41,7 @@ func TestWhatARivalMadeReady(t *testing.T) {
 		report.Key = event.Key{UID: "u1", Namespace: "ns", Kind: event.KindCore, Attempt: 1}
 		s.rival("u1", time.Now(), decide.Report{Report: *report})
 		s.rival("u1", time.Now().Add(2*time.Hour), decide.Wake{})
-		require.Eventually(t, func() bool { return s.messages(event.StreamJobs) == 2 }, 10*time.Second, 10*time.Millisecond, "the second attempt")
+		require.Eventually(t, func() bool { return s.messages(event.StreamJobs) == 2 }, 3*time.Minute, 10*time.Millisecond, "the second attempt")
 	})
 	t.Run("a run that was paused before it began", func(t *testing.T) {
 		t.Parallel()
@@ -56,7 +56,7 @@ func TestWhatARivalMadeReady(t *testing.T) {
 		eventually(t, "it is paused", func() bool { return s.get("u1").Pause != nil })
 		s.rival("u1", time.Now(), decide.Report{Report: event.Report{Kind: event.ReportResume, Key: event.Key{UID: "u1", Namespace: "ns"}}})
 		startRunner(t, s.js, &runner{})
-		require.Eventually(t, func() bool { return s.get("u1").State.Terminal() }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return s.get("u1").State.Terminal() }, 3*time.Minute, 10*time.Millisecond)
 		assert.Equal(t, event.StateComplete, s.get("u1").State)
 	})
 }

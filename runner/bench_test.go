@@ -29,7 +29,7 @@ import (
 	"github.com/salvor-io/salvor/runner/function"
 )
 
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // bench is a JetStream server with a run in it, and the fake API server that all
 // its runners share.

@@ -205,9 +205,11 @@ func (b *bench) pod() *corev1.Pod {
 func (b *bench) exit(pod *corev1.Pod, code int32) {
 	b.t.Helper()
 	pod = pod.DeepCopy()
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
-		Name: "container", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}},
-	}}
+	end := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "container", State: end}}
+	for _, c := range pod.Spec.Containers {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: c.Name, State: end})
+	}
 	_, err := b.kube.CoreV1().Pods(pod.Namespace).UpdateStatus(b.t.Context(), pod, metav1.UpdateOptions{})
 	require.NoError(b.t, err)
 }

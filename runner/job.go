@@ -62,8 +62,8 @@ type task struct {
 	timedOut *function.Error
 	// crashes are the runners that were lost on it; nil if none was.
 	crashes *stream.Crashes
-	// marked: there is, or may be, a mark of a pod.
-	marked bool
+	// marks are those of pods that there are, or may be.
+	marks markedParts
 }
 
 // handle works on one job; ctx outlives the runner's own by the time of a

@@ -175,11 +175,14 @@ func TestPodNamesAreValidAndDistinct(t *testing.T) {
 			for _, kind := range []event.PhaseKind{event.KindCore, event.KindDefer, event.KindRender} {
 				for attempt := 1; attempt < 4; attempt++ {
 					k := event.Key{UID: uid, Action: action, Kind: kind, Attempt: attempt}
-					name := k.PodName()
-					assert.Empty(t, validation.IsDNS1123Label(name), name)
-					assert.Equal(t, name, k.PodName())
-					assert.NotContains(t, seen, name)
-					seen[name] = k
+					assert.Equal(t, k.PodName(), k.PartName(""))
+					for _, part := range []string{"", "db-0", "db-1", strings.Repeat("Ä ", 200)} {
+						name := k.PartName(part)
+						assert.Empty(t, validation.IsDNS1123Label(name), name)
+						assert.Equal(t, name, k.PartName(part))
+						assert.NotContains(t, seen, name)
+						seen[name] = k
+					}
 				}
 			}
 		}

@@ -165,6 +165,20 @@ func (k Key) PodName() string {
 		strconv.Itoa(k.Action) + k.phaseToken() + "-" + strconv.Itoa(k.Attempt) + "-" + hex.EncodeToString(sum[:5])
 }
 
+// PartName is the name of one of several pods of this attempt. The part may be any
+// text; empty means the only pod.
+func (k Key) PartName(part string) string {
+	if part == "" {
+		return k.PodName()
+	}
+	return k.PodName() + "-" + partToken(part)
+}
+
+func partToken(part string) string {
+	sum := sha256.Sum256([]byte(part))
+	return hex.EncodeToString(sum[:5])
+}
+
 func (k Key) phaseToken() string {
 	switch k.Kind {
 	case KindCore:
@@ -185,8 +199,14 @@ func ClaimKey(k Key) string { return "claim." + k.String() }
 func StartedKey(k Key) string { return "started." + k.String() }
 
 // PodKey is the key in LEASES that holds the UID of the pod that was made for this
-// attempt: a pod that was and is no more is not made again.
-func PodKey(k Key) string { return "pod." + k.String() }
+// attempt, or for a part of it: a pod that was and is no more is not made again.
+func PodKey(k Key, part string) string {
+	key := "pod." + k.String()
+	if part != "" {
+		key += "." + partToken(part)
+	}
+	return key
+}
 
 // CrashKey is the key in LEASES that counts the runners which were lost while they
 // worked on this attempt.

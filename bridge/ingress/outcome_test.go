@@ -164,7 +164,7 @@ func TestLongPoll(t *testing.T) {
 		return answers
 	}
 	undecided := ask(60, "")
-	require.Eventually(t, func() bool { return testutil.ToFloat64(e.metrics.waiting) == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return testutil.ToFloat64(e.metrics.waiting) == 1 }, 3*time.Minute, time.Millisecond)
 	objects.put("a-1", nil)
 	decide(t, store, "", "1", started("a", "a-1"))
 	first := <-undecided
@@ -190,7 +190,7 @@ func TestPostWaits(t *testing.T) {
 		code, h, body := e.post("/events/shop", header, `[{"specversion":"1.0","id":"1","source":"/shop","type":"t"},{"specversion":"1.0","id":"2","source":"/shop","type":"t"}]`)
 		answered <- fmt.Sprint(code, " ", h.Get("Preference-Applied"), " ", body)
 	}()
-	require.Eventually(t, func() bool { return testutil.ToFloat64(e.metrics.waiting) == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return testutil.ToFloat64(e.metrics.waiting) == 1 }, 3*time.Minute, time.Millisecond)
 	decide(t, store, "shop", "2")
 	decide(t, store, "shop", "1", started("a", "a-1"))
 	got := <-answered

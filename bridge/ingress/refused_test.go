@@ -101,7 +101,7 @@ func newDoor(t *testing.T) *door {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
 	t.Cleanup(func() { cancel(); assert.NoError(t, <-ended) })
-	require.Eventually(t, func() bool { return server.Ready() == nil }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return server.Ready() == nil }, 3*time.Minute, time.Millisecond)
 	d.url = "https://" + server.Addr().String()
 	return d
 }
@@ -408,7 +408,7 @@ func TestSenderIsStoredWithTheEvent(t *testing.T) {
 	d.allow(namespace, "watcher", rbacv1.PolicyRule{APIGroups: []string{"cr.kanister.io"}, Resources: []string{"actionsets"}, Verbs: []string{"watch"}},
 		rbacv1.Subject{Kind: "ServiceAccount", Name: "app", Namespace: namespace})
 	asPod.header = bearerToken(d.token(namespace, "app", audience))
-	assert.Eventually(t, func() bool { return d.do(asPod).code == http.StatusOK }, 60*time.Second, 100*time.Millisecond, "it is not asked again for some seconds")
+	assert.Eventually(t, func() bool { return d.do(asPod).code == http.StatusOK }, 3*time.Minute, 100*time.Millisecond, "it is not asked again for some seconds")
 }
 
 // A signature counts once for all bridges and after a restart of them, unless nothing

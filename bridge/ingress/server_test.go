@@ -393,7 +393,7 @@ func TestRunEndsGracefully(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	require.Eventually(t, func() bool { return s.Ready() == nil }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.Ready() == nil }, 3*time.Minute, time.Millisecond)
 	e := &endpoint{t: t, url: "http://" + s.Addr().String()}
 	answered := make(chan int, 1)
 	go func() {

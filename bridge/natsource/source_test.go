@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	patience = 60 * time.Second
+	patience = 3 * time.Minute
 	tick     = 5 * time.Millisecond
 )
 

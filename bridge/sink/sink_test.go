@@ -27,7 +27,7 @@ import (
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // endpoint is a real HTTP server that answers as it is told to and keeps what it got.
 type endpoint struct {

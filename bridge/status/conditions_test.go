@@ -207,7 +207,7 @@ func TestReopenedRuns(t *testing.T) {
 		d.update(aRun(complete))
 		d.settled()
 		d.update(aRun(goesOn))
-		require.Eventually(t, func() bool { known, ok := d.projector.Known("u"); return ok && !known.State.Terminal() }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { known, ok := d.projector.Known("u"); return ok && !known.State.Terminal() }, 3*time.Minute, time.Millisecond)
 		assert.Len(t, d.projector.Open(), 1)
 		d.update(aRun(endsAgain))
 		d.pass(func() bool {

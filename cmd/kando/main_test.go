@@ -2,17 +2,12 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"syscall"
 	"testing"
 
@@ -28,6 +23,12 @@ import (
 const asKando = "SALVOR_TEST_AS_KANDO"
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "kopia" {
+		os.Exit(standInForKopia(os.Args[1:]))
+	}
+	if filepath.Base(os.Args[0]) == "kopia" {
+		os.Exit(standInForKopia(os.Args[1:]))
+	}
 	if os.Getenv(asKando) != "" {
 		main()
 	}
@@ -127,85 +128,4 @@ func TestPullIntoAClosedPipe(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, stdout.Close())
 	require.Error(t, cmd.Wait())
-}
-
-var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-
-// pushPipe pushes size bytes through a pipe and returns the most memory the
-// process ever had resident, in bytes.
-func pushPipe(t *testing.T, p, path string, size int64) int64 {
-	t.Helper()
-	cmd, errs := command(t, "location", "push", "-", "-p", p, "-s", path)
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	_, err = io.Copy(stdin, random(size))
-	require.NoError(t, err, errs)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	require.NoError(t, err)
-	require.NoError(t, stdin.Close())
-	require.NoError(t, cmd.Wait(), errs)
-	match := highWater.FindSubmatch(status)
-	require.NotNil(t, match)
-	kilobytes, err := strconv.ParseInt(string(match[1]), 10, 64)
-	require.NoError(t, err)
-	return kilobytes << 10
-}
-
-// pullHash pulls path and returns the hash and the number of its bytes.
-func pullHash(t *testing.T, p, path string) (string, int64) {
-	t.Helper()
-	cmd, errs := command(t, "location", "pull", "-", "-p", p, "-s", path)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	hash := sha256.New()
-	n, err := io.Copy(hash, stdout)
-	require.NoError(t, err)
-	require.NoError(t, cmd.Wait(), errs)
-	return hex.EncodeToString(hash.Sum(nil)), n
-}
-
-func randomHash(t *testing.T, size int64) string {
-	t.Helper()
-	hash := sha256.New()
-	_, err := io.Copy(hash, random(size))
-	require.NoError(t, err)
-	return hex.EncodeToString(hash.Sum(nil))
-}
-
-// Eight times the data must not take noticeably more memory.
-func TestMemoryDoesNotGrowWithTheData(t *testing.T) {
-	if testing.Short() {
-		t.Skip("moves 1.1 GiB")
-	}
-	server := s3test.Start(t)
-	server.CreateBucket(t, "backups")
-	p := profileJSON(t, server.Profile("backups", ""))
-	const small, large = 128 << 20, 1 << 30
-	few := pushPipe(t, p, "small", small)
-	many := pushPipe(t, p, "large", large)
-	t.Logf("peak resident memory: %d MiB for 128 MiB, %d MiB for 1 GiB (%.1f %% of the data)",
-		few>>20, many>>20, 100*float64(many)/large)
-	assert.Less(t, many, int64(memoryFactor*256<<20))
-	assert.Less(t, many-few, int64(memoryFactor*48<<20))
-}
-
-// TestLarge moves as many GiB as SALVOR_TEST_LARGE_GIB says through a pipe, into
-// S3 and back. It is not part of a normal run because it needs twice that on disk.
-func TestLarge(t *testing.T) {
-	gib, err := strconv.ParseInt(os.Getenv("SALVOR_TEST_LARGE_GIB"), 10, 64)
-	if err != nil {
-		t.Skip("set SALVOR_TEST_LARGE_GIB=5 to move 5 GiB")
-	}
-	server := s3test.Start(t)
-	server.CreateBucket(t, "backups")
-	p := profileJSON(t, server.Profile("backups", ""))
-	size := gib<<30 + 1
-	peak := pushPipe(t, p, "large", size)
-	hash, n := pullHash(t, p, "large")
-	assert.Equal(t, size, n)
-	assert.Equal(t, randomHash(t, size), hash)
-	assert.Less(t, peak, int64(memoryFactor*256<<20))
-	t.Logf("%d bytes there and back, peak resident memory of the push %d MiB", size, peak>>20)
 }

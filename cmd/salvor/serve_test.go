@@ -102,7 +102,7 @@ func TestServeAllRoles(t *testing.T) {
 	select {
 	case code := <-done:
 		assert.Equal(t, app.ExitOK, code)
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		assert.Fail(t, "the program did not end")
 	}
 }

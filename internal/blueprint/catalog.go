@@ -51,20 +51,20 @@ func podSignatures() []Signature {
 				required(argCommand, List, "the command and its arguments"),
 				optional("volumes", Map, "the claims of the ActionSet's object", "where each claim is mounted, by the claim's name"),
 				optional("serviceaccount", Text, "the namespace's default", "the pod's service account"),
-				optional("failOnError", Bool, "false", "whether a command that fails fails the phase"),
+				optional("failOnError", Bool, "false", "whether the failure of the command is one of the phase"),
 			}, podArgs()),
 		},
 		{
-			Name: "MultiContainerRun", Summary: "runs two commands beside each other in a new pod, which share a folder", Resume: Adoptable, Pod: true, Markers: true, later: true,
+			Name: "MultiContainerRun", Summary: "runs two commands beside each other in a new pod, which share a folder", Resume: Adoptable, Pod: true, Markers: true,
 			Args: args([]Argument{
 				required("backgroundImage", Text, "the image of the container background"),
-				required("backgroundCommand", List, "the command of the container background"),
+				required("backgroundCommand", List, "the command of the container background; it must end well, too"),
 				required("outputImage", Text, "the image of the container output"),
 				required("outputCommand", List, "the command of the container output; what it publishes are the outputs of the phase"),
 				optional(argNamespace, Text, "Salvor's own, with its service account", "where the pod runs"),
 				optional("initImage", Text, "", "the image of a container that runs before both"),
-				optional("initCommand", List, "", "the command of that container"),
-				optional("sharedVolumeMedium", Text, "the node's disk", "the medium of the shared folder: Memory, or nothing"),
+				optional("initCommand", List, "", "the command of that container; without initImage it is not used"),
+				optional("sharedVolumeMedium", Text, "the node's disk", "the medium of the shared folder: Memory, HugePages, or nothing"),
 				optional("sharedVolumeSizeLimit", Text, "none", "how much the shared folder may hold, such as 1Gi"),
 				optional("sharedVolumeDir", Text, "/tmp/", "where the shared folder is mounted"),
 			}, podArgs()),
@@ -115,7 +115,7 @@ func kubernetesSignatures() []Signature {
 			},
 		},
 		{
-			Name: "LocationDelete", Summary: "deletes what is stored at a path and below it", Resume: Idempotent, later: true,
+			Name: "LocationDelete", Summary: "deletes what is stored at a path and below it", Resume: Idempotent,
 			Args: []Argument{required("artifact", Text, "the path in the profile's bucket; the bucket's name may stand before it")},
 		},
 		{
@@ -141,7 +141,7 @@ func kubernetesSignatures() []Signature {
 		{
 			Name: "WaitV2", Summary: "waits until conditions on objects hold, each a template over its object", Resume: Idempotent,
 			Args: []Argument{
-				{Name: argTimeout, Type: Text, Required: true, Verbatim: true, Doc: "how long to wait, such as 5m; not a template"},
+				{Name: argTimeout, Type: Text, Required: true, Verbatim: true, Doc: "how long to wait, such as 5m"},
 				{Name: argConditions, Type: Object, Required: true, Verbatim: true, Doc: "anyOf and allOf: lists of condition and objectReference; $ is the object"},
 			},
 		},

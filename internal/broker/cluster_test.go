@@ -51,7 +51,7 @@ func TestAMemberAloneIsNotReady(t *testing.T) {
 	assert.Equal(t, 3, gauge(t, registry, "salvor_broker_members"))
 	nodes.Stop(1)
 	nodes.Stop(2)
-	require.Eventually(t, func() bool { return nodes.Broker(0).Ready() != nil }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return nodes.Broker(0).Ready() != nil }, 3*time.Minute, 50*time.Millisecond)
 	assert.Zero(t, gauge(t, registry, "salvor_broker_ready"))
 	nodes.Start(t, 2)
 	nodes.Ready(t, 0)
@@ -127,7 +127,7 @@ func TestMembersShowEachOtherCredentials(t *testing.T) {
 	assert.Never(t, func() bool { return first.Ready() == nil || stranger.Ready() == nil }, 2*time.Second, 50*time.Millisecond)
 	stranger.Kill()
 	second := member(1, "right")
-	require.Eventually(t, func() bool { return first.Ready() == nil && second.Ready() == nil }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return first.Ready() == nil && second.Ready() == nil }, 3*time.Minute, 50*time.Millisecond)
 }
 
 func TestTheStoreOfAServerAloneIsNotEmptied(t *testing.T) {

@@ -38,7 +38,7 @@ func TestTLS(t *testing.T) {
 		t.Cleanup(members[i].Kill)
 	}
 	for _, b := range members {
-		require.Eventually(t, func() bool { return b.Ready() == nil }, time.Minute, 50*time.Millisecond)
+		require.Eventually(t, func() bool { return b.Ready() == nil }, 3*time.Minute, 50*time.Millisecond)
 		inside, err := b.Connect()
 		require.NoError(t, err)
 		inside.Close()

@@ -37,7 +37,7 @@ func (s *screen) String() string {
 // until waits until the text is on the screen.
 func (s *screen) until(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(s.String(), text) }, 30*time.Second, 5*time.Millisecond, text)
+	require.Eventually(t, func() bool { return strings.Contains(s.String(), text) }, 3*time.Minute, 5*time.Millisecond, text)
 }
 
 var times = regexp.MustCompile(`(?m)^\d\d:\d\d  `)
@@ -86,7 +86,7 @@ func end(t *testing.T, done <-chan result) result {
 	select {
 	case r := <-done:
 		return r
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		require.FailNow(t, "the command did not end")
 		return result{}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/internal/fixture/s3test"
 	"github.com/salvor-io/salvor/internal/profile"
@@ -30,7 +31,7 @@ type result struct {
 func kando(t *testing.T, in io.Reader, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := Run(t.Context(), args, "v1.2.3", Streams{In: in, Out: &out, Err: &errs})
+	code := Run(t.Context(), args, "v1.2.3", Host{In: in, Out: &out, Err: &errs, Clock: clock.RealClock{}})
 	return result{code: code, out: out.String(), err: errs.String()}
 }
 
@@ -63,25 +64,6 @@ func directory(t *testing.T) (profileJSON, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	return toJSON(t, &profile.Profile{Location: profile.Location{Type: profile.LocationFilestore, Bucket: dir, Prefix: "pre"}}), dir
-}
-
-func TestOutputIsThatOfKanister(t *testing.T) {
-	for value, want := range map[string]string{
-		"V":            `###Phase-output###: {"key":"K","value":"V"}` + "\n",
-		"":             `###Phase-output###: {"key":"K","value":""}` + "\n",
-		"-5":           `###Phase-output###: {"key":"K","value":"-5"}` + "\n",
-		"two\nlines":   `###Phase-output###: {"key":"K","value":"two\nlines"}` + "\n",
-		`{"a":"ä\"b"}`: `###Phase-output###: {"key":"K","value":"{\"a\":\"ä\\\"b\"}"}` + "\n",
-	} {
-		assert.Equal(t, want, succeed(t, nil, "output", "K", value))
-	}
-}
-
-func TestOutputRefuses(t *testing.T) {
-	assert.Contains(t, fails(t, nil, "output", "back-up", "v"), "use _ instead of -")
-	assert.Contains(t, fails(t, nil, "output", "", "v"), "key is empty")
-	assert.Contains(t, fails(t, nil, "output", "k"), "got 1 arguments")
-	assert.Contains(t, fails(t, nil, "output", "k", "two", "words"), "quote a value")
 }
 
 // The commands of the blueprints people have, on a real S3 server.
@@ -178,18 +160,17 @@ func TestProfileFromFile(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	p, _ := directory(t)
 	for want, args := range map[string][]string{
-		"needs a command: location": {},
-		`no command "frobnicate"`:   {"frobnicate"},
-		`no command "copy"`:         {"location", "copy"},
-		"--profile is missing":      {"location", "delete", "-s", "a"},
-		"profile is null":           {"location", "delete", "-s", "a", "-p", "null"},
-		"syntax error at byte":      {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
-		"path is empty":             {"location", "delete", "-p", p},
-		"not supported yet":         {"location", "delete", "-p", p, "-s", "a", "-k", "{}"},
-		"a target file, or -":       {"location", "pull", "-p", p, "-s", "a"},
-		"a source file, or -":       {"location", "push", "-p", p, "-s", "a"},
-		"unknown flag: --colour":    {"location", "push", "--colour", "-p", p},
-		`--verbosity "loud"`:        {"-v", "loud", "output", "k", "v"},
+		"needs a command: chronicle, location, output, process, stream": {},
+		`no command "frobnicate"`: {"frobnicate"},
+		`no command "copy"`:       {"location", "copy"},
+		"--profile is missing":    {"location", "delete", "-s", "a"},
+		"profile is null":         {"location", "delete", "-s", "a", "-p", "null"},
+		"syntax error at byte":    {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
+		"path is empty":           {"location", "delete", "-p", p},
+		"a target file, or -":     {"location", "pull", "-p", p, "-s", "a"},
+		"a source file, or -":     {"location", "push", "-p", p, "-s", "a"},
+		"unknown flag: --colour":  {"location", "push", "--colour", "-p", p},
+		`--verbosity "loud"`:      {"-v", "loud", "output", "k", "v"},
 	} {
 		assert.Contains(t, fails(t, strings.NewReader(""), args...), want)
 	}

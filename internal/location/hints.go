@@ -69,6 +69,23 @@ func isMissing(err error) bool {
 	return isNotFound(err)
 }
 
+// transient tells whether the same request may succeed later: the store or the
+// network had a problem, and nobody refused anything.
+func transient(err error) bool {
+	switch r := replyOf(err); r.status {
+	case 0:
+		return !isCertificate(err) && !errors.Is(err, context.Canceled)
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	case http.StatusBadRequest:
+		return r.code == "RequestTimeout" // S3: the body did not arrive in time
+	case http.StatusNotImplemented:
+		return false
+	default:
+		return r.status >= http.StatusInternalServerError
+	}
+}
+
 func isNetwork(err error) bool {
 	var dial *net.OpError
 	var dns *net.DNSError

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -51,4 +52,18 @@ func checkPath(p string) error {
 		}
 	}
 	return nil
+}
+
+// What gocloud's drivers write in another way into an object's name, beside what
+// checkPath refuses. Reading and listing go through them, so writing has to agree.
+var (
+	s3Special    = regexp.MustCompile(`__0x[0-9a-fA-F]+__`)
+	azureSpecial = regexp.MustCompile(`[\\"#%?]|__0x[0-9a-fA-F]+__`)
+)
+
+// nameIn returns the name an object has in the store; special is one of the above.
+func nameIn(special *regexp.Regexp, key string) string {
+	return special.ReplaceAllStringFunc(key, func(found string) string {
+		return fmt.Sprintf("__0x%x__%s", found[0], found[1:])
+	})
 }

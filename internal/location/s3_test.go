@@ -39,7 +39,7 @@ func openProfile(t *testing.T, p *profile.Profile) *Location {
 // The numbers doc.go gives: what fits, and with how much memory.
 func TestPartSizesHoldWhatTheDocsSay(t *testing.T) {
 	const gib = 1 << 30
-	memoryAt := map[int64]int64{78 * gib: 64 << 20, 312 * gib: 256 << 20, 1062 * gib: 1 << 30}
+	memoryAt := map[int64]int64{39 * gib: 24 << 20, 46 * gib: 48 << 20, 62 * gib: 96 << 20, 156 * gib: 128 << 20, 531 * gib: 512 << 20, 1031 * gib: 1 << 30}
 	var total int64
 	for n := 1; n <= maxParts; n++ {
 		size := int64(partSize(n))
@@ -63,7 +63,7 @@ func TestPartSizesHoldWhatTheDocsSay(t *testing.T) {
 func TestPartsGrow(t *testing.T) {
 	server, p := start(t)
 	l := openProfile(t, p)
-	u := newS3Uploader(s3Client(t, l), "backups")
+	u := newUploader(newS3Store(s3Client(t, l), "backups"))
 	u.size = func(n int) int {
 		switch {
 		case n <= 3:
@@ -89,7 +89,7 @@ func TestPartsGrow(t *testing.T) {
 func TestDataOfWholeParts(t *testing.T) {
 	_, p := start(t)
 	l := openProfile(t, p)
-	u := newS3Uploader(s3Client(t, l), "backups")
+	u := newUploader(newS3Store(s3Client(t, l), "backups"))
 	u.size = func(int) int { return 5 << 20 }
 	for parts := range int64(3) {
 		data := make([]byte, parts*5<<20)

@@ -1,22 +1,27 @@
 package location_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/salvor-io/salvor/internal/fixture/azuretest"
+	"github.com/salvor-io/salvor/internal/fixture/gcstest"
 	"github.com/salvor-io/salvor/internal/fixture/s3test"
 	"github.com/salvor-io/salvor/internal/location/locationtest"
 	"github.com/salvor-io/salvor/internal/profile"
 )
 
 func TestS3(t *testing.T) {
+	t.Parallel()
 	server := s3test.Start(t)
 	var buckets atomic.Int32
 	locationtest.Run(t, locationtest.Harness{
@@ -41,7 +46,54 @@ func TestS3(t *testing.T) {
 	})
 }
 
+func TestGCS(t *testing.T) {
+	t.Parallel()
+	server := gcstest.Start(t)
+	var buckets atomic.Int32
+	locationtest.Run(t, locationtest.Harness{
+		FlatKeys: true,
+		Profile: func(t *testing.T, prefix string) *profile.Profile {
+			t.Helper()
+			bucket := fmt.Sprintf("bucket-%d", buckets.Add(1))
+			server.CreateBucket(t, bucket)
+			return server.Profile(t, bucket, prefix)
+		},
+		Objects: func(t *testing.T, p *profile.Profile) []string {
+			t.Helper()
+			return server.Objects(t, p.Location.Bucket)
+		},
+		WrongCredential: func(p *profile.Profile) (secret string) {
+			p.Credential.KeyPair.Secret, secret = server.RefusedKey(t)
+			return secret
+		},
+	})
+}
+
+func TestAzure(t *testing.T) {
+	t.Parallel()
+	server := azuretest.Start(t)
+	var containers atomic.Int32
+	locationtest.Run(t, locationtest.Harness{
+		FlatKeys: true,
+		Profile: func(t *testing.T, prefix string) *profile.Profile {
+			t.Helper()
+			name := fmt.Sprintf("container-%d", containers.Add(1))
+			server.CreateContainer(t, name)
+			return server.Profile(name, prefix)
+		},
+		Objects: func(t *testing.T, p *profile.Profile) []string {
+			t.Helper()
+			return server.Objects(t, p.Location.Bucket)
+		},
+		WrongCredential: func(p *profile.Profile) string {
+			p.Credential.KeyPair.Secret = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("wrong", 8)))
+			return p.Credential.KeyPair.Secret
+		},
+	})
+}
+
 func TestDirectory(t *testing.T) {
+	t.Parallel()
 	locationtest.Run(t, locationtest.Harness{
 		Profile: func(t *testing.T, prefix string) *profile.Profile {
 			t.Helper()

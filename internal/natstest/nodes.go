@@ -64,7 +64,7 @@ func (n *Nodes) Start(t testing.TB, i int) {
 // Ready waits until the member works.
 func (n *Nodes) Ready(t testing.TB, i int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return n.brokers[i].Ready() == nil }, time.Minute, 50*time.Millisecond, "member %d", i)
+	require.Eventually(t, func() bool { return n.brokers[i].Ready() == nil }, 3*time.Minute, 50*time.Millisecond, "member %d", i)
 }
 
 // Stop stops a member as a process does that is asked to end.

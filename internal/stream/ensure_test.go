@@ -90,7 +90,7 @@ func TestReplicasChangeUnderLoad(t *testing.T) {
 	}
 	more := func() {
 		seen := written.Load()
-		require.Eventually(t, func() bool { return written.Load() > seen+200 }, time.Minute, 10*time.Millisecond, "the writers go on")
+		require.Eventually(t, func() bool { return written.Load() > seen+200 }, 3*time.Minute, 10*time.Millisecond, "the writers go on")
 	}
 	more()
 	for _, replicas := range []int{3, 1} {
@@ -241,7 +241,7 @@ func TestReadersOfALostStreamEnd(t *testing.T) {
 		select {
 		case err := <-ended:
 			require.Error(t, err)
-		case <-time.After(time.Minute):
+		case <-time.After(3 * time.Minute):
 			require.FailNow(t, "it waits for ever")
 		}
 	})

@@ -12,43 +12,47 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 )
 
-// PodMark returns the UID of the pod that was marked as the attempt's, or nothing.
-func (l *Leases) PodMark(ctx context.Context, k event.Key) (string, error) {
-	entry, err := l.kv.Get(ctx, event.PodKey(k))
+// PodMark returns the UID of the pod that was marked as the attempt's, or as that of
+// a part of it, or nothing.
+func (l *Leases) PodMark(ctx context.Context, k event.Key, part string) (string, error) {
+	key := event.PodKey(k, part)
+	entry, err := l.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read mark %s: %w", event.PodKey(k), err)
+		return "", fmt.Errorf("read mark %s: %w", key, err)
 	}
 	return string(entry.Value()), nil
 }
 
-// MarkPod records the pod of an attempt, by its UID. Marking the same pod again is
+// MarkPod records the pod of an attempt, or of a part of it, by its UID. Marking the same pod again is
 // no error; if another one is marked, ErrExists is returned.
-func (l *Leases) MarkPod(ctx context.Context, k event.Key, uid string) error {
-	err := l.mark(ctx, event.PodKey(k), []byte(uid))
+func (l *Leases) MarkPod(ctx context.Context, k event.Key, part, uid string) error {
+	key := event.PodKey(k, part)
+	err := l.mark(ctx, key, []byte(uid))
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
 	// A replicated bucket refuses what an unfinished write, perhaps our own, would
 	// make untrue. That nothing can be read is no answer then.
-	entry, getErr := l.kv.Get(ctx, event.PodKey(k))
+	entry, getErr := l.kv.Get(ctx, key)
 	switch {
 	case getErr != nil:
-		return fmt.Errorf("mark %s: see what is marked: %w", event.PodKey(k), getErr)
+		return fmt.Errorf("mark %s: see what is marked: %w", key, getErr)
 	case string(entry.Value()) == uid:
 		return nil
 	}
 	return err
 }
 
-// ForgetPod takes the mark of an attempt away whose end was reported, so that the
-// bucket does not grow with every phase that ever ran. That there is none is no
-// error.
-func (l *Leases) ForgetPod(ctx context.Context, k event.Key) error {
-	if err := l.kv.Purge(ctx, event.PodKey(k), jetstream.PurgeTTL(time.Minute)); err != nil {
-		return fmt.Errorf("take mark %s away: %w", event.PodKey(k), err)
+// ForgetPod takes the mark of an attempt away whose end was reported, or of a part of
+// it, so that the bucket does not grow with every phase that ever ran. That there is
+// none is no error.
+func (l *Leases) ForgetPod(ctx context.Context, k event.Key, part string) error {
+	key := event.PodKey(k, part)
+	if err := l.kv.Purge(ctx, key, jetstream.PurgeTTL(time.Minute)); err != nil {
+		return fmt.Errorf("take mark %s away: %w", key, err)
 	}
 	return nil
 }

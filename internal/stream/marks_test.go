@@ -57,18 +57,22 @@ func TestPodMarks(t *testing.T) {
 	leases, err := stream.NewLeases(t.Context(), natstest.Start(t))
 	require.NoError(t, err)
 	mark := func(n int) string {
-		uid, err := leases.PodMark(t.Context(), key(n))
+		uid, err := leases.PodMark(t.Context(), key(n), "")
 		require.NoError(t, err)
 		return uid
 	}
 	assert.Empty(t, mark(1))
-	require.NoError(t, leases.MarkPod(t.Context(), key(1), "one"))
-	require.NoError(t, leases.MarkPod(t.Context(), key(1), "one"), "said again because the answer was lost")
-	require.ErrorIs(t, leases.MarkPod(t.Context(), key(1), "two"), stream.ErrExists)
+	require.NoError(t, leases.MarkPod(t.Context(), key(1), "", "one"))
+	require.NoError(t, leases.MarkPod(t.Context(), key(1), "", "one"), "said again because the answer was lost")
+	require.ErrorIs(t, leases.MarkPod(t.Context(), key(1), "", "two"), stream.ErrExists)
 	assert.Equal(t, "one", mark(1))
 	assert.Empty(t, mark(2))
-	require.NoError(t, leases.ForgetPod(t.Context(), key(1)))
-	require.NoError(t, leases.ForgetPod(t.Context(), key(2)), "there is none")
+	require.NoError(t, leases.MarkPod(t.Context(), key(1), "db-0", "three"), "each part has a mark of its own")
+	require.NoError(t, leases.ForgetPod(t.Context(), key(1), ""))
+	part, err := leases.PodMark(t.Context(), key(1), "db-0")
+	require.NoError(t, err)
+	assert.Equal(t, "three", part)
+	require.NoError(t, leases.ForgetPod(t.Context(), key(2), ""), "there is none")
 	assert.Empty(t, mark(1))
 }
 

@@ -44,14 +44,14 @@ func TestAMarkThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
 	kv := &unfinished{}
 	l, k := &Leases{kv: kv}, event.Key{UID: "u", Namespace: "ns", Kind: event.KindCore, Attempt: 1}
-	err := l.MarkPod(t.Context(), k, "pod-1")
+	err := l.MarkPod(t.Context(), k, "", "pod-1")
 	require.Error(t, err)
 	require.NotErrorIs(t, err, ErrExists, "another pod is not marked; ask again")
 	require.Error(t, l.MarkStarted(t.Context(), k, "me"))
 	require.NotErrorIs(t, l.MarkStarted(t.Context(), k, "me"), ErrExists)
 
 	kv.stored = []byte("pod-1")
-	require.NoError(t, l.MarkPod(t.Context(), k, "pod-1"))
+	require.NoError(t, l.MarkPod(t.Context(), k, "", "pod-1"))
 	kv.stored = []byte("pod-2")
-	assert.ErrorIs(t, l.MarkPod(t.Context(), k, "pod-1"), ErrExists)
+	assert.ErrorIs(t, l.MarkPod(t.Context(), k, "", "pod-1"), ErrExists)
 }

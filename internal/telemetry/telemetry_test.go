@@ -222,7 +222,7 @@ func TestADeadCollector(t *testing.T) {
 		}()
 		select {
 		case <-done:
-		case <-time.After(time.Minute):
+		case <-time.After(3 * time.Minute):
 			require.Fail(t, "it waits for the collector")
 		}
 		require.Eventually(t, func() bool {

@@ -23,11 +23,11 @@ type PodRunner interface {
 // PodMarks remembers the pod of an attempt for longer than the pod or the runner
 // lasts, so that a pod which was lost is not made a second time.
 type PodMarks interface {
-	// Marked returns the UID of the pod, or nothing.
-	Marked(ctx context.Context) (types.UID, error)
+	// Marked returns the UID of the pod of that part, or nothing.
+	Marked(ctx context.Context, part string) (types.UID, error)
 	// Mark remembers the pod and returns the UID that is remembered, which is
-	// another one if another was marked before.
-	Mark(ctx context.Context, uid types.UID) (types.UID, error)
+	// another one if another was marked before. Several parts may be marked at once.
+	Mark(ctx context.Context, part string, uid types.UID) (types.UID, error)
 }
 
 // PodSpec is what a function knows of its pod. The runner adds the name, labels
@@ -45,6 +45,19 @@ type PodSpec struct {
 	Override    map[string]any
 	Labels      map[string]string
 	Annotations map[string]string
+	// Part tells the pods of a call apart that runs several: any text that is the
+	// same when the call is repeated. Empty means the call's only pod.
+	Part string
+	// SecretEnv are variables of the main container whose values are secret. They are
+	// in a Secret that is named like the pod and goes with it, never in the pod's spec.
+	SecretEnv map[string]string
+	// Main names the container that Image and Command are for, whose log is read;
+	// empty means "container".
+	Main string
+	// Beside names containers, made by Base, whose good end the phase needs as well.
+	Beside []string
+	// Base changes the pod's spec before any override, if not nil.
+	Base func(*corev1.PodSpec)
 	// IgnoreExit: a command that fails still ends the phase well (PrepareData
 	// without failOnError).
 	IgnoreExit bool

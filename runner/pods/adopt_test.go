@@ -33,19 +33,42 @@ type marks struct {
 	uid types.UID
 }
 
-func (m *marks) Marked(context.Context) (types.UID, error) {
+func (m *marks) Marked(context.Context, string) (types.UID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.uid, nil
 }
 
-func (m *marks) Mark(_ context.Context, uid types.UID) (types.UID, error) {
+func (m *marks) Mark(_ context.Context, _ string, uid types.UID) (types.UID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.uid == "" {
 		m.uid = uid
 	}
 	return m.uid, nil
+}
+
+// partMarks are the marks of the parts of one attempt.
+type partMarks struct {
+	mu sync.Mutex
+	of map[string]*marks
+}
+
+func (m *partMarks) part(name string) *marks {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of[name] == nil {
+		m.of[name] = &marks{}
+	}
+	return m.of[name]
+}
+
+func (m *partMarks) Marked(ctx context.Context, part string) (types.UID, error) {
+	return m.part(part).Marked(ctx, part)
+}
+
+func (m *partMarks) Mark(ctx context.Context, part string, uid types.UID) (types.UID, error) {
+	return m.part(part).Mark(ctx, part, uid)
 }
 
 var errGone = errors.New("the runner is gone")
@@ -57,7 +80,7 @@ func (b *bench) left(call *function.Call) {
 	done := b.run(ctx, call, nil)
 	b.status(call, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, "working\n")
 	require.Eventually(b.t, func() bool {
-		uid, err := call.Marks.Marked(b.t.Context())
+		uid, err := call.Marks.Marked(b.t.Context(), "")
 		return err == nil && uid != ""
 	}, time.Minute, 5*time.Millisecond)
 	cancel(errGone)
@@ -143,7 +166,7 @@ func TestAdoption(t *testing.T) {
 			next := newBenchIn(t, clock.RealClock{}, b.namespace)
 			next.text = b.text
 			done := next.run(t.Context(), next.takeOver(call), nil)
-			require.Eventually(t, func() bool { return len(done) > 0 || next.logged("working") > 0 }, time.Minute, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(done) > 0 || next.logged("working") > 0 }, 3*time.Minute, 5*time.Millisecond)
 			tt.then(next, call)
 			r := <-done
 			if tt.want == "" {
@@ -243,7 +266,7 @@ func TestMarkerThatIsCutForBothRunners(t *testing.T) {
 	next := newBenchIn(t, clock.RealClock{}, b.namespace)
 	next.cutLog(text, cut+1)
 	done := next.run(t.Context(), next.takeOver(call), nil)
-	require.Eventually(t, func() bool { return next.logged("one") > 0 }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return next.logged("one") > 0 }, 3*time.Minute, 5*time.Millisecond)
 	next.exit(call, 0, text)
 	r := <-done
 	require.NoError(t, r.err)
@@ -313,7 +336,7 @@ func TestRunningPodIsDeletedWithGrace(t *testing.T) {
 	b.status(call, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, "")
 	cleaned := make(chan error, 1)
 	go func() { cleaned <- b.runner.Cleanup(t.Context(), call.Key) }()
-	require.Eventually(t, func() bool { return b.pod(call).DeletionTimestamp != nil }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return b.pod(call).DeletionTimestamp != nil }, 3*time.Minute, 5*time.Millisecond)
 	assert.Empty(t, cleaned, "not gone before the kubelet says so")
 	b.remove(call) // as the kubelet does in the end
 	require.NoError(t, <-cleaned)

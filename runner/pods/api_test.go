@@ -77,7 +77,7 @@ func newBenchIn(t *testing.T, c clock.WithTicker, namespace string) *bench {
 	served := make(chan error, 1)
 	go func() { served <- b.runner.Serve(ctx) }()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-served) })
-	require.Eventually(t, func() bool { return b.runner.Ready() == nil }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.runner.Ready() == nil }, 3*time.Minute, 10*time.Millisecond)
 	return b
 }
 
@@ -160,7 +160,7 @@ func TestPodRunsAndIsLeftForTheReport(t *testing.T) {
 	call := b.call()
 	done := b.run(t.Context(), call, nil)
 	b.status(call, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, "hello\n")
-	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), `"line":"hello"`) }, time.Minute, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), `"line":"hello"`) }, 3*time.Minute, 10*time.Millisecond,
 		"the log is passed on while the pod runs")
 	b.exit(call, 0, "hello\n"+marker(t, "path", "a/b"))
 
@@ -259,7 +259,7 @@ func TestPodDeletedByHand(t *testing.T) {
 	call := b.call()
 	done := b.run(t.Context(), call, nil)
 	b.status(call, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, "working\n")
-	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "working") }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "working") }, 3*time.Minute, 10*time.Millisecond)
 	zero := int64(0)
 	require.NoError(t, b.client.CoreV1().Pods(b.namespace).Delete(t.Context(), call.Key.PodName(), metav1.DeleteOptions{GracePeriodSeconds: &zero}))
 	r := <-done
@@ -359,7 +359,7 @@ func TestSweep(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := b.run(ctx, call, nil)
 		b.pod(call)
-		require.Eventually(t, func() bool { return len(b.runner.watch.all()) >= 1 && b.runner.watch.get(nameOf(b.pod(call))) != nil }, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(b.runner.watch.all()) >= 1 && b.runner.watch.get(nameOf(b.pod(call))) != nil }, 3*time.Minute, 10*time.Millisecond)
 		cancel()
 		<-done
 	}
@@ -391,7 +391,7 @@ func TestSweepKeepsWhatIsNotProved(t *testing.T) {
 	call := b.call()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := b.run(ctx, call, nil)
-	require.Eventually(t, func() bool { return b.runner.watch.get(nameOf(b.pod(call))) != nil }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.runner.watch.get(nameOf(b.pod(call))) != nil }, 3*time.Minute, 10*time.Millisecond)
 	fake.Step(5 * time.Minute)
 	_, err := b.runner.Sweep(t.Context(), func(ctx context.Context, id Identity) (bool, error) {
 		return id.Key == call.Key, nil

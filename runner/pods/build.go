@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,27 +44,35 @@ func build(d *draft) (*corev1.Pod, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	spec, warnings, err := override(base, d.spec.Override, "the Blueprint's podOverride")
+	if d.spec.Base != nil {
+		d.spec.Base(base)
+	}
+	main := cmp.Or(d.spec.Main, defaultMainName)
+	spec, warnings, err := override(base, d.spec.Override, "the Blueprint's podOverride", main)
 	if err != nil {
 		return nil, nil, err
 	}
-	spec, more, err := override(spec, d.actionSet.override, "the ActionSet's podOverride")
+	ofActionSet := forContainers(d.actionSet.override, append([]string{main}, d.spec.Beside...))
+	spec, more, err := override(spec, ofActionSet, "the ActionSet's podOverride", main)
 	if err != nil {
 		return nil, nil, err
 	}
 	warnings = append(warnings, more...)
-	if err := mainFirst(spec); err != nil {
+	if err := mainFirst(spec, main); err != nil {
 		return nil, nil, err
 	}
-	warnings = append(warnings, runOnce(spec)...)
+	warnings = append(warnings, runOnce(spec, d.spec.Beside)...)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        d.call.Key.PodName(),
+			Name:        d.call.Key.PartName(d.spec.Part),
 			Namespace:   d.namespace,
 			Labels:      podLabels(d),
-			Annotations: merge(d.actionSet.annotations, d.spec.Annotations, identityAnnotations(d.call)),
+			Annotations: merge(d.actionSet.annotations, d.spec.Annotations, identityAnnotations(d.call, d.spec.Part)),
 		},
 		Spec: *spec,
+	}
+	if d.spec.Main != "" {
+		pod.Annotations[annotationMain] = d.spec.Main
 	}
 	if d.spec.Modify != nil {
 		d.spec.Modify(pod)
@@ -110,7 +119,7 @@ func baseSpec(d *draft) (*corev1.PodSpec, error) {
 	if strings.TrimSpace(d.spec.Image) == "" {
 		return nil, function.Errorf(event.ReasonInvalid, "argument image is empty; name the image to run")
 	}
-	if len(d.spec.Command) == 0 {
+	if len(d.spec.Command) == 0 && d.spec.Main == "" { // a function that names its container has checked it
 		return nil, function.Errorf(event.ReasonInvalid, "argument command is empty; give the command to run as a list")
 	}
 	volumes, mounts, err := claimVolumes(d.spec.Volumes, d.readOnly)
@@ -122,10 +131,11 @@ func baseSpec(d *draft) (*corev1.PodSpec, error) {
 		ServiceAccountName: d.serviceAccount,
 		Volumes:            volumes,
 		Containers: []corev1.Container{{
-			Name:            defaultMainName,
+			Name:            cmp.Or(d.spec.Main, defaultMainName),
 			Image:           d.spec.Image,
 			ImagePullPolicy: corev1.PullIfNotPresent,
 			Command:         d.spec.Command,
+			Env:             secretEnv(d.call.Key.PartName(d.spec.Part), d.spec.SecretEnv),
 			VolumeMounts:    mounts,
 		}},
 	}, nil

@@ -99,11 +99,12 @@ func (r *Runner) delete(ctx context.Context, pod *corev1.Pod) (gone bool, err er
 	})
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // a conflict is another pod of that name
-		return true, nil
+		gone = true
 	case err != nil:
 		return false, fmt.Errorf("delete pod %s: %w", nameOf(pod), err)
 	}
-	return false, nil
+	r.dropSecret(ctx, pod)
+	return gone, nil
 }
 
 func (r *Runner) waitGone(ctx context.Context, sub *subscription) error {

@@ -8,6 +8,7 @@
 //	log        one container's log from the start, however often it is cut
 //	run        the thin loop around them
 //	lost       tells a pod that was lost from one that never was; clears earlier ones
+//	secret     the Secret of a pod that is given secret values
 //	cleanup    deletes the pods of an attempt; sweeps what nobody waits for
 //
 // # One effect
@@ -25,6 +26,16 @@
 // reporting would make the next one run the command again. The caller calls
 // Cleanup once the report is stored; a pod that is left over because the runner
 // died just there is known to have ended by the run's state, and is swept.
+//
+// A call may run several pods (function.PodSpec.Part): each has its name and its mark.
+//
+// # Secret values
+//
+// What function.PodSpec.SecretEnv holds is in a Secret with the pod's name, owned by the
+// pod. The pod is made first: the kubelet waits for the Secret, and a runner that is
+// lost in between leaves no Secret that nobody owns; the next one adopts the pod and
+// makes the Secret. It goes with the pod, at once by delete and Cleanup, and in any case
+// by the garbage collector.
 //
 // # Waiting
 //

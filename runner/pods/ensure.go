@@ -30,16 +30,16 @@ const (
 )
 
 func (r *Runner) podName(call *function.Call, spec function.PodSpec) types.NamespacedName {
-	return types.NamespacedName{Namespace: cmp.Or(spec.Namespace, r.options.OwnNamespace), Name: call.Key.PodName()}
+	return types.NamespacedName{Namespace: cmp.Or(spec.Namespace, r.options.OwnNamespace), Name: call.Key.PartName(spec.Part)}
 }
 
 // ensure returns the pod of the call: the one that exists, or a new one if there
 // never was one.
 func (r *Runner) ensure(ctx context.Context, call *function.Call, spec function.PodSpec, name types.NamespacedName) (*corev1.Pod, error) {
 	if pod := r.watch.get(name); pod != nil {
-		return r.adopt(ctx, call, pod)
+		return r.adopt(ctx, call, &spec, pod)
 	}
-	if pod, err := r.marked(ctx, call, name); pod != nil || err != nil {
+	if pod, err := r.marked(ctx, call, &spec, name); pod != nil || err != nil {
 		return pod, err
 	}
 	if err := r.clearOthers(ctx, call); err != nil {
@@ -72,7 +72,7 @@ func (r *Runner) ensure(ctx context.Context, call *function.Call, spec function.
 	if err != nil {
 		return nil, function.FromAPI(err, "create pod %s", name)
 	}
-	return r.adopt(ctx, call, found)
+	return r.adopt(ctx, call, &spec, found)
 }
 
 // create makes the pod, or returns the one that has its name. The request goes
@@ -89,14 +89,14 @@ func (r *Runner) create(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, erro
 
 // adopt has the pod marked as the attempt's. Dying before that is the one moment in
 // which a pod that is deleted too would be made again.
-func (r *Runner) adopt(ctx context.Context, call *function.Call, pod *corev1.Pod) (*corev1.Pod, error) {
+func (r *Runner) adopt(ctx context.Context, call *function.Call, spec *function.PodSpec, pod *corev1.Pod) (*corev1.Pod, error) {
 	if !owns(call.Key, pod) {
 		r.Leave(call.Key)
 		return nil, function.Errorf(event.ReasonFailed, "pod %s: %w; delete it and run the action again", nameOf(pod), errForeign)
 	}
 	r.remember(call.Key, nameOf(pod))
 	if call.Marks != nil {
-		marked, err := call.Marks.Mark(ctx, pod.UID)
+		marked, err := call.Marks.Mark(ctx, spec.Part, pod.UID)
 		if err != nil {
 			return nil, err
 		}
@@ -104,6 +104,9 @@ func (r *Runner) adopt(ctx context.Context, call *function.Call, pod *corev1.Pod
 			return nil, lost(nameOf(pod))
 		}
 		failpoint.Here(failpoint.RunnerAfterPodMark)
+	}
+	if err := r.giveSecrets(ctx, call, spec, pod); err != nil {
+		return nil, err
 	}
 	call.Log.Debug().Str("pod", nameOf(pod).String()).Str("phase", string(pod.Status.Phase)).Msg("following the pod")
 	return pod, nil

@@ -27,6 +27,8 @@ const (
 	// AnnotationAction and AnnotationPhase are the names in the blueprint.
 	AnnotationAction = "salvor.io/action-name"
 	AnnotationPhase  = "salvor.io/phase-name"
+	// AnnotationPart says which of several pods of one call it is.
+	AnnotationPart = "salvor.io/part"
 
 	labelCreatedBy  = "createdBy"
 	valueCreatedBy  = "kanister"
@@ -51,12 +53,16 @@ func identityLabels(k event.Key) map[string]string {
 	}
 }
 
-func identityAnnotations(call *function.Call) map[string]string {
-	return map[string]string{
+func identityAnnotations(call *function.Call, part string) map[string]string {
+	annotations := map[string]string{
 		AnnotationActionSet: call.ActionSet,
 		AnnotationAction:    call.Action,
 		AnnotationPhase:     call.Phase,
 	}
+	if part != "" {
+		annotations[AnnotationPart] = part
+	}
+	return annotations
 }
 
 // identify reads the identity back. A pod that does not carry a whole one is not

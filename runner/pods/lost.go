@@ -3,6 +3,7 @@ package pods
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,11 +20,11 @@ import (
 // not know it: it may not have seen it yet. A pod that was and is no more fails the
 // attempt: its command may have done its work, and making it again would do it
 // twice. Without a mark there is no pod and no error.
-func (r *Runner) marked(ctx context.Context, call *function.Call, name types.NamespacedName) (*corev1.Pod, error) {
+func (r *Runner) marked(ctx context.Context, call *function.Call, spec *function.PodSpec, name types.NamespacedName) (*corev1.Pod, error) {
 	if call.Marks == nil {
 		return nil, nil
 	}
-	uid, err := call.Marks.Marked(ctx)
+	uid, err := call.Marks.Marked(ctx, spec.Part)
 	if uid == "" || err != nil {
 		return nil, err
 	}
@@ -34,7 +35,7 @@ func (r *Runner) marked(ctx context.Context, call *function.Call, name types.Nam
 	if pod == nil || pod.UID != uid {
 		return nil, lost(name)
 	}
-	return r.adopt(ctx, call, pod)
+	return r.adopt(ctx, call, spec, pod)
 }
 
 func lost(name types.NamespacedName) error {
@@ -89,13 +90,16 @@ func (r *Runner) removePod(ctx context.Context, pod *corev1.Pod) error {
 	return r.waitGone(ctx, sub)
 }
 
-// mayRun tells whether the pod's command may be running on its node.
+// mayRun tells whether a command of the pod may be running on its node: that of the
+// phase, or one beside it.
 func mayRun(pod *corev1.Pod) bool {
 	switch {
 	case pod.Spec.NodeName == "", pod.Status.Phase == corev1.PodSucceeded, pod.Status.Phase == corev1.PodFailed:
 		return false
 	}
-	return containerStatus(pod, mainContainer(pod)).State.Terminated == nil
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool {
+		return containerStatus(pod, c.Name).State.Terminated == nil
+	})
 }
 
 // stillThere tells whether the pod exists, by asking the API server.

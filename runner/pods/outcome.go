@@ -37,6 +37,11 @@ type observation struct {
 	// pullError is what the kubelet last said about a failed pull; while it backs
 	// off, older kubelets say only that they do.
 	pullError string
+	// beside names the containers whose good end the phase needs as well.
+	beside []string
+	// besideFailed is when one of them was first seen to have failed while the main
+	// one ran; zero if never.
+	besideFailed time.Time
 }
 
 // state is where the followed container stands.
@@ -64,13 +69,27 @@ type verdict struct {
 	pullError string
 	// unscheduled: no node has been found for the pod.
 	unscheduled bool
-	exit        int32
-	reason      event.Reason
-	message     string
+	// container: it is the end of this one, beside the main one.
+	container string
+	// besideFailed: one beside has failed and the main one runs on.
+	besideFailed bool
+	// mainEnded: only those beside are waited for.
+	mainEnded bool
+	exit      int32
+	reason    event.Reason
+	message   string
 }
 
 // judge decides. It knows nothing but its arguments.
 func judge(o observation, l limits) verdict {
+	v := judgeMain(o, l)
+	if len(o.beside) == 0 || v.state == stateFailed || v.state == stateEnded && v.exit != 0 {
+		return v
+	}
+	return judgeBeside(o, l, v)
+}
+
+func judgeMain(o observation, l limits) verdict {
 	pod, name := o.pod, mainContainer(o.pod)
 	status := containerStatus(pod, name)
 	if t := status.State.Terminated; t != nil && final(pod, t) {

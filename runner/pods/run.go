@@ -40,6 +40,7 @@ func (r *Runner) Run(ctx context.Context, call *function.Call, spec function.Pod
 	}
 	sub.expect(pod)
 	f := r.follow(call, pod, sub)
+	f.beside = spec.Beside
 	v, err := f.await(ctx)
 	if err != nil {
 		return nil, err
@@ -58,6 +59,10 @@ type follower struct {
 	since     time.Time
 	trouble   time.Time
 	pullError string
+	// beside are the containers that count beside the main one, besideFailed is when
+	// one was seen to have failed.
+	beside       []string
+	besideFailed time.Time
 	// checked: the claims of an unscheduled pod were looked at.
 	checked bool
 }
@@ -88,6 +93,9 @@ func (f *follower) await(ctx context.Context) (verdict, error) {
 		case stateRunning:
 			tailing.start(ctx)
 		case stateWaiting:
+			if v.mainEnded {
+				f.awaitBeside(tailing, v.container)
+			}
 		}
 		if err := f.wait(ctx, v.until); err != nil {
 			return verdict{}, err
@@ -97,7 +105,13 @@ func (f *follower) await(ctx context.Context) (verdict, error) {
 
 func (f *follower) judge(ctx context.Context) verdict {
 	pod, gone := f.sub.last()
-	v := judge(observation{pod: pod, gone: gone, now: f.runner.clock.Now(), followed: f.since, troubleSince: f.trouble, pullError: f.pullError}, f.limits)
+	v := judge(observation{
+		pod: pod, gone: gone, now: f.runner.clock.Now(), followed: f.since, troubleSince: f.trouble, pullError: f.pullError,
+		beside: f.beside, besideFailed: f.besideFailed,
+	}, f.limits)
+	if v.besideFailed && f.besideFailed.IsZero() {
+		f.besideFailed = f.runner.clock.Now()
+	}
 	if v.pullError != "" {
 		f.pullError = v.pullError
 	}
@@ -165,7 +179,7 @@ func (f *follower) result(ctx context.Context, v verdict, ignoreExit bool) (map[
 	where := "pod " + nameOf(pod).String()
 	switch {
 	case v.state == stateFailed, v.exit != 0 && !ignoreExit:
-		return nil, function.Errorf(v.reason, "%s: %s%s%s", where, v.message, f.event(ctx, pod, v), f.tail())
+		return nil, function.Errorf(v.reason, "%s: %s%s%s", where, v.message, f.event(ctx, pod, v), f.tail(ctx, pod, v))
 	case unread != nil:
 		return nil, function.Errorf(event.ReasonOutput,
 			"%s: the command ended with exit code %d, but its log, and so what it published, cannot be read: %w", where, v.exit, unread)
@@ -178,9 +192,24 @@ func (f *follower) result(ctx context.Context, v verdict, ignoreExit bool) (map[
 	return values, nil
 }
 
-// tail is the end of the log, as part of a message.
-func (f *follower) tail() string {
+// awaitBeside ends the reading of a log that is complete.
+func (f *follower) awaitBeside(tailing *tail, name string) {
+	if tailing.stop() {
+		f.call.Log.Info().Str("container", name).Msg("container " + f.container + " has ended well; waiting for the end of " + name)
+	}
+}
+
+// tail is the end of the log, as part of a message: that of the container which
+// failed.
+func (f *follower) tail(ctx context.Context, pod *corev1.Pod, v verdict) string {
 	lines := f.log.tail
+	if v.container != "" && v.state == stateEnded {
+		own := newLogReader(f.runner.openLog(f.runner.client, &podRef{pod: pod, container: v.container}), f.runner.clock, func(string) {})
+		if err := own.read(ctx, false); err != nil {
+			return "; its log cannot be read: " + err.Error()
+		}
+		lines = own.tail
+	}
 	if len(lines) == 0 {
 		return ""
 	}
@@ -212,6 +241,8 @@ type tail struct {
 	log    *logReader
 	cancel context.CancelFunc
 	done   chan struct{}
+	// stopped: it is not started again.
+	stopped bool
 }
 
 func newTail(l *logReader) *tail { return &tail{log: l} }
@@ -229,10 +260,13 @@ func (t *tail) start(ctx context.Context) {
 	}()
 }
 
-// stop returns once nothing reads the log any more.
-func (t *tail) stop() {
-	if t.cancel != nil {
-		t.cancel()
-		<-t.done
+// stop returns once nothing reads the log any more, and whether something did.
+func (t *tail) stop() bool {
+	if t.cancel == nil || t.stopped {
+		return false
 	}
+	t.stopped = true
+	t.cancel()
+	<-t.done
+	return true
 }

@@ -29,6 +29,12 @@ var restops []func()
 // suiteContext outlives a test.
 func suiteContext() context.Context { return context.Background() }
 
+// kanistersNamespace is where Kanister's users keep ActionSets, Blueprints and Profiles.
+const kanistersNamespace = "kanister"
+
+// tick is how often a condition is looked at again.
+const tick = 100 * time.Millisecond
+
 // patience bounds every wait. Nothing is expected to take it.
 const patience = 3 * time.Minute
 
@@ -81,16 +87,21 @@ func run(m *testing.M) (int, error) {
 }
 
 // namespaces of the tests; Salvor is allowed to work in each.
-var namespaces = []string{"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-kanister", "e2e-functions", upgradeNamespace, retentionNamespace}
+var namespaces = []string{
+	"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-functions", upgradeNamespace, retentionNamespace,
+	"e2e-kanister", "e2e-mysql", "e2e-startstop", "e2e-replicas", "e2e-timelog", "e2e-csi", kanistersNamespace,
+}
 
 func install(ctx context.Context) error {
+	if _, err := suite.tools.Kubectl(ctx, append([]string{"delete", "namespace", "--ignore-not-found", "--wait"}, namespaces...)...); err != nil {
+		return err
+	}
+	var manifests strings.Builder
 	for _, namespace := range namespaces {
-		if _, err := suite.tools.Kubectl(ctx, "delete", "namespace", namespace, "--ignore-not-found", "--wait"); err != nil {
-			return err
-		}
-		if _, err := suite.tools.Kubectl(ctx, "create", "namespace", namespace); err != nil {
-			return err
-		}
+		fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", namespace)
+	}
+	if err := suite.tools.Apply(ctx, manifests.String()); err != nil {
+		return err
 	}
 	if err := suite.tools.Install(ctx, "dev", namespaces...); err != nil {
 		return err
@@ -191,16 +202,18 @@ func (s *podSpy) pods() []corev1.Pod {
 	return pods
 }
 
+// runningPods are the task pods of the namespace that run.
+func runningPods(t *testing.T, namespace string) []corev1.Pod {
+	t.Helper()
+	list, err := suite.clients.Kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "salvor.io/run"})
+	require.NoError(t, err)
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })
+}
+
 // runningPod waits for a task pod of the namespace that runs.
 func runningPod(t *testing.T, namespace string) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		list, err := suite.clients.Kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "salvor.io/run"})
-		if err != nil {
-			return false
-		}
-		return slices.ContainsFunc(list.Items, func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
-	}, patience, 100*time.Millisecond, "a task pod runs in %s", namespace)
+	require.Eventually(t, func() bool { return len(runningPods(t, namespace)) > 0 }, patience, tick, "a task pod runs in %s", namespace)
 }
 
 // noPods waits until the namespace has no task pod and returns when that was.

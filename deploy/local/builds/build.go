@@ -53,6 +53,11 @@ func (b Builder) one(ctx context.Context, what string, component Component) erro
 		b.Progress.Skip(what, "up to date")
 		return nil
 	}
+	if component.Node {
+		return b.Progress.Step(ctx, what, func(ctx context.Context) error {
+			return b.npm(ctx, dir, component, stamp)
+		})
+	}
 	var compiled atomic.Int64
 	note := func() string { return fmt.Sprintf("%d packages compiled", compiled.Load()) }
 	return b.Progress.Watched(ctx, what, note, func(ctx context.Context) error {

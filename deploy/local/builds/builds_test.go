@@ -22,7 +22,11 @@ func TestSelect(t *testing.T) {
 
 func TestEveryComponentHasItsPins(t *testing.T) {
 	for _, component := range Components() {
-		require.FileExists(t, filepath.Join("..", "build", component.Name, "go.mod"))
+		pins := "go.mod"
+		if component.Node {
+			pins = "package-lock.json"
+		}
+		require.FileExists(t, filepath.Join("..", "build", component.Name, pins))
 		require.Len(t, component.Outputs, len(component.Packages), component.Name)
 	}
 }
@@ -49,7 +53,7 @@ func TestStampChangesWithEveryInput(t *testing.T) {
 	require.NotEqual(t, base, stamp(flags, "go1.26"))
 	write("README.md", "not an input")
 	require.Equal(t, base, stamp(component, "go1.26"))
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
+	for _, name := range []string{"go.mod", "go.sum", "main.go", "package-lock.json"} {
 		write(name, "changed")
 		changed := stamp(component, "go1.26")
 		require.NotEqual(t, base, changed, name)

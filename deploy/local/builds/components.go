@@ -19,6 +19,9 @@ type Component struct {
 	Tags     string
 	LDFlags  string
 	Files    []Files
+	// Node says that Packages are commands of a Node.js project, installed by npm
+	// from its package-lock.json instead of compiled.
+	Node bool
 }
 
 // Files are files of a module that are needed as they are.
@@ -94,6 +97,14 @@ func Components() []Component {
 			Name:     "csi-provisioner",
 			Packages: []string{"github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"},
 			Outputs:  []string{"csi-provisioner"},
+		},
+		{
+			Name:     "gcs",
+			Packages: []string{"github.com/fsouza/fake-gcs-server"},
+			Outputs:  []string{"fake-gcs-server"},
+		},
+		{
+			Name: "azurite", Packages: []string{"azurite-blob"}, Outputs: []string{"azurite-blob"}, Node: true,
 		},
 		{
 			Name: "helm", Packages: []string{"helm.sh/helm/v3/cmd/helm"}, Outputs: []string{"helm"},

@@ -19,7 +19,7 @@ func (c Component) stamp(dir, goVersion string) (string, error) {
 		fmt.Fprintf(hash, "%v\n", files)
 	}
 	var inputs []string
-	for _, pattern := range []string{"go.mod", "go.sum", "*.go"} {
+	for _, pattern := range []string{"go.mod", "go.sum", "*.go", "package.json", "package-lock.json"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err
@@ -27,7 +27,7 @@ func (c Component) stamp(dir, goVersion string) (string, error) {
 		inputs = append(inputs, found...)
 	}
 	if len(inputs) == 0 {
-		return "", fmt.Errorf("no go.mod in %s", dir)
+		return "", fmt.Errorf("no go.mod or package.json in %s", dir)
 	}
 	slices.Sort(inputs)
 	for _, path := range inputs {

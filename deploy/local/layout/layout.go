@@ -42,6 +42,9 @@ func (l Layout) Bin() string { return filepath.Join(l.Repo, ".local", "bin") }
 // Program is the path of one program that was built.
 func (l Layout) Program(name string) string { return filepath.Join(l.Bin(), name) }
 
+// Node holds what npm installed for one component.
+func (l Layout) Node(name string) string { return filepath.Join(l.Repo, ".local", "node", name) }
+
 // Images holds the layers that were built.
 func (l Layout) Images() string { return filepath.Join(l.Repo, ".local", "images") }
 

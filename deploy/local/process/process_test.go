@@ -67,7 +67,7 @@ func TestSetStartsFindsAndStops(t *testing.T) {
 		marked, err = set.Marked()
 		require.NoError(t, err)
 		return len(marked) == 2
-	}, 10*time.Second, 5*time.Millisecond, "the shell and its child")
+	}, time.Minute, 5*time.Millisecond, "the shell and its child")
 	require.Equal(t, "hello", set.Tail("x"))
 
 	require.NoError(t, set.Stop(t.Context(), "x", 5*time.Second))
@@ -133,7 +133,7 @@ func TestKillIsSudden(t *testing.T) {
 	require.ErrorContains(t, set.Kill(t.Context(), "x"), "was not started")
 	// Asked to end it would say so; killed it says nothing more.
 	require.NoError(t, set.Start(Program{Name: "x", Path: "/bin/sh", Args: []string{"-c", "trap 'echo asked; exit' TERM; echo ready; while :; do sleep 0.01; done"}}))
-	require.Eventually(t, func() bool { return set.Tail("x") == "ready" }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return set.Tail("x") == "ready" }, time.Minute, 5*time.Millisecond)
 	require.NoError(t, set.Kill(t.Context(), "x"))
 	require.False(t, set.Running("x"))
 	require.Equal(t, "ready", set.Tail("x"))

@@ -1,7 +1,7 @@
 // Package setup installs the few Debian packages the local cluster uses as
 // they are: what is small, settled and part of every distribution (runc, the
-// CNI plugins, nft, ip, a static busybox, mmdebstrap). Everything else is
-// built from source.
+// CNI plugins, nft, ip, a static busybox, mmdebstrap, Node.js). Everything else
+// is built from source.
 package setup
 
 import (
@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/salvor-io/salvor/deploy/local/progress"
@@ -46,9 +47,18 @@ func imageNeeds() []need {
 	}
 }
 
+// testNeeds is what the programs that tests start are made with: Azurite, the
+// server of Azure's blob protocol, runs on Node.js and is installed by npm.
+func testNeeds() []need {
+	return []need{
+		{"nodejs", command("node")},
+		{"npm", command("npm")},
+	}
+}
+
 // Install installs what is missing, and nothing when nothing is.
 func Install(ctx context.Context, out *progress.Printer) error {
-	missing := lacking(append(clusterNeeds(), imageNeeds()...))
+	missing := lacking(slices.Concat(clusterNeeds(), imageNeeds(), testNeeds()))
 	if len(missing) == 0 {
 		out.Skip("install Debian packages", "all there")
 		return nil

@@ -159,7 +159,7 @@ func TestFollowGoesOn(t *testing.T) {
 		done <- cmd.ExecuteContext(ctx)
 	}()
 	<-started
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "shop/two") && len(f.requests()) == 5 }, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "shop/two") && len(f.requests()) == 5 }, 3*time.Minute, 20*time.Millisecond)
 	cancel()
 	require.NoError(t, <-done, "the end that was asked for")
 	assert.Equal(t, 1, strings.Count(out.String(), "shop/one"))

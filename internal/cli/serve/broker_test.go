@@ -97,7 +97,7 @@ func TestBrokersFormACluster(t *testing.T) {
 		time.Minute, 20*time.Millisecond, "it is said")
 	processes[0] = start(t, configs[0])
 	configs[0].Options.ProbeListen = freeAddress(t)
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "all is well again") }, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "all is well again") }, 3*time.Minute, 20*time.Millisecond)
 
 	p.stop()
 	require.NoError(t, p.wait(t))

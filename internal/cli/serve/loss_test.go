@@ -54,7 +54,7 @@ func (g *generations) await(t *testing.T, n int) *role {
 	}, time.Minute, 10*time.Millisecond, "generation %d", n)
 	select {
 	case <-r.started:
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		require.FailNow(t, "it was made and never started")
 	}
 	return r

@@ -36,7 +36,7 @@ func TestRefusedForAWhile(t *testing.T) {
 		_, text := get(t, c.Options.ProbeListen, "/readyz")
 		return strings.Contains(text, "nats: ok")
 	}
-	require.Eventually(t, connected, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, connected, 3*time.Minute, 20*time.Millisecond)
 
 	first.Shutdown()
 	first.WaitForShutdown()
@@ -48,7 +48,7 @@ func TestRefusedForAWhile(t *testing.T) {
 	second.Shutdown()
 	second.WaitForShutdown()
 	nats("a")
-	require.Eventually(t, connected, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, connected, 3*time.Minute, 20*time.Millisecond)
 	p.stop()
 	require.NoError(t, p.wait(t))
 }

@@ -132,7 +132,7 @@ func (p *process) wait(t *testing.T) error {
 	select {
 	case err := <-p.done:
 		return err
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		require.FailNow(t, "the server did not end")
 		return nil
 	}
@@ -181,7 +181,7 @@ func TestStartReadyStop(t *testing.T) {
 	require.NoError(t, err, "the streams are in place when a role starts")
 	assert.Nil(t, first.deps.Clients, "nobody needs the cluster")
 
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "one copy") }, time.Minute, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "one copy") }, 3*time.Minute, 10*time.Millisecond,
 		"what an acknowledgement is worth is said beside the roles, not before them")
 	p.stop()
 	p.stop() // twice is as good as once
@@ -297,7 +297,7 @@ func TestNATSComesLate(t *testing.T) {
 	case <-r.started:
 	case err := <-p.done:
 		require.FailNow(t, "ended", "%v", err)
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		require.FailNow(t, "the role was never started")
 	}
 	p.stop()
