@@ -191,6 +191,8 @@ func TestEachFunctionPassesTheSuite(t *testing.T) {
 	}))
 	constants := map[string]string{
 		"BackupData": "restic.NameBackupData,", "BackupDataAll": "restic.NameBackupDataAll,",
+		"CreateCSISnapshot": "Name: csi.NameCreate,", "CreateCSISnapshotStatic": "Name: csi.NameCreateStatic,", "RestoreCSISnapshot": "Name: csi.NameRestore,",
+		"DeleteCSISnapshot": "Name: csi.NameDelete,", "DeleteCSISnapshotContent": "Name: csi.NameDeleteContent,",
 		"KubeExec": "kubeexec.Name,", "KubeExecAll": "kubeexec.NameAll,", "KubeOps": "kubeops.Name,", "ScaleWorkload": "scale.Name,",
 		"Wait": "harness(wait.Name,", "WaitV2": "harness(wait.NameV2,",
 	}
