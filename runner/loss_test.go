@@ -27,11 +27,15 @@ func goodArgs() map[string]kanister.JSONMap {
 		"objectReference": map[string]any{"apiVersion": "v1", "resource": "configmaps", "namespace": "shop", "name": "x"},
 	}}}
 	return map[string]kanister.JSONMap{
-		"KubeExec":       {"namespace": "shop", "pod": "p", "command": []any{"x"}},
-		"KubeExecAll":    {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
-		"KubeOps":        {"operation": "create", "namespace": "shop", "spec": "x"},
-		"KubeTask":       pod,
-		"LocationDelete": {"artifact": "x"},
+		"KubeExec":                    {"namespace": "shop", "pod": "p", "command": []any{"x"}},
+		"KubeExecAll":                 {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
+		"KubeOps":                     {"operation": "create", "namespace": "shop", "spec": "x"},
+		"KubeTask":                    pod,
+		"CreateRDSSnapshot":           {"instanceID": "db"},
+		"DeleteRDSSnapshot":           {"snapshotID": "s"},
+		"ExportRDSSnapshotToLocation": {"namespace": "shop", "instanceID": "db", "snapshotID": "s", "dbEngine": "PostgreSQL"},
+		"RestoreRDSSnapshot":          {"instanceID": "db", "snapshotID": "s"},
+		"LocationDelete":              {"artifact": "x"},
 		"MultiContainerRun": {
 			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
 		},
