@@ -321,7 +321,7 @@ func TestALockedRepositoryIsWaitedFor(t *testing.T) {
 		}))
 		ended <- err
 	}()
-	require.Eventually(t, func() bool { return strings.Contains(l.said.String(), "already locked") }, patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(l.said.String(), "already locked") }, patience, 50*time.Millisecond, "it does not say what it waits for: %s", &l.said)
 	require.NoError(t, in.Close())
 	select {
 	case err := <-ended:
