@@ -42,13 +42,19 @@ func goodArgs() map[string]kanister.JSONMap {
 		"KubeExecAll":     {"namespace": "shop", "pods": "p", "containers": "c", "command": []any{"x"}},
 		"KubeOps":         {"operation": "create", "namespace": "shop", "spec": "x"},
 		"KubeTask":        pod,
+		"LocationDelete":  {"artifact": "x"},
 		"MultiContainerRun": {
 			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
 		},
-		"PrepareData":   pod,
-		"ScaleWorkload": {"replicas": 0, "kind": "Deployment", "namespace": "shop", "name": "x"},
-		"Wait":          {"timeout": "1m", "conditions": conditions},
-		"WaitV2":        {"timeout": "1m", "conditions": conditions},
+		"PrepareData":              pod,
+		"ScaleWorkload":            {"replicas": 0, "kind": "Deployment", "namespace": "shop", "name": "x"},
+		"Wait":                     {"timeout": "1m", "conditions": conditions},
+		"WaitV2":                   {"timeout": "1m", "conditions": conditions},
+		"CreateCSISnapshot":        {"pvc": "data", "namespace": "shop", "snapshotClass": "x"},
+		"CreateCSISnapshotStatic":  {"name": "x", "namespace": "shop", "driver": "x", "snapshotHandle": "x", "snapshotClass": "x"},
+		"DeleteCSISnapshot":        {"name": "x", "namespace": "shop"},
+		"DeleteCSISnapshotContent": {"name": "x"},
+		"RestoreCSISnapshot":       {"name": "x", "pvc": "data", "namespace": "shop", "storageClass": "x", "restoreSize": "1Gi"},
 	}
 }
 

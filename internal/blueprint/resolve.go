@@ -146,6 +146,7 @@ func (r *resolver) profile(ctx context.Context) error {
 	kept := &ProfileRef{
 		Namespace: ref.Namespace, Name: ref.Name,
 		Location: p.Location, Credential: p.Credential, SkipSSLVerify: p.SkipSSLVerify,
+		CABundle: p.Annotations[kanister.AnnotationCABundle],
 	}
 	if _, err := r.reader.profile(ctx, field, kept); err != nil {
 		return err

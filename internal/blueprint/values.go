@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -186,6 +187,32 @@ func (v *Values) PodVolumes(pod string) map[string]string {
 
 func (v *Values) workload() *Workload {
 	return cmp.Or(v.data.Deployment, v.data.StatefulSet, v.data.DeploymentConfig)
+}
+
+// Secret is the Secret that the ActionSet, or else the phase, refers to by a name, for
+// functions that take the name; nil if none does. If it does not exist any more, an
+// *Error is returned.
+func (v *Values) Secret(name string) (*corev1.Secret, error) {
+	if err := v.lost([]string{"Secrets", name}); err != nil {
+		return nil, err
+	}
+	if secret, ok := v.data.Secrets[name]; ok {
+		return &secret, nil
+	}
+	of, where := v.data.CurrentPhase, "CurrentPhase"
+	if of == nil {
+		of, where = v.data.DeferPhase, "DeferPhase"
+	}
+	if of == nil {
+		return nil, nil
+	}
+	if err := v.lost([]string{where, "Secrets", name}); err != nil {
+		return nil, err
+	}
+	if secret, ok := of.Secrets[name]; ok {
+		return &secret, nil
+	}
+	return nil, nil
 }
 
 // Profile of the ActionSet, for functions that move data themselves; nil when it

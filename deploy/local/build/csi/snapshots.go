@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,12 +44,24 @@ func (c *controller) takeSnapshot(ctx context.Context, id string, ask *csi.Creat
 	}
 	switch why, err := os.ReadFile(volumes.note(ask.GetSourceVolumeId(), "fail")); {
 	case err == nil:
-		return item{}, status.Error(codes.Internal, strings.TrimSpace(string(why)))
+		return item{}, failure(string(why))
 	case !errors.Is(err, os.ErrNotExist):
 		return item{}, err
 	}
 	what := item{Name: ask.GetName(), Size: volume.Size, Source: ask.GetSourceVolumeId(), Made: time.Now()}
 	return what, c.store.snapshots.add(ctx, id, what, volumes.content(ask.GetSourceVolumeId()))
+}
+
+// failure is the error that a file asks for: with the code that it begins with, as in
+// "UNAVAILABLE: it restarts", if it does.
+func failure(why string) error {
+	why = strings.TrimSpace(why)
+	code := codes.Internal
+	word, rest, found := strings.Cut(why, ": ")
+	if found && code.UnmarshalJSON([]byte(strconv.Quote(word))) == nil {
+		why = rest
+	}
+	return status.Error(code, why)
 }
 
 func (c *controller) DeleteSnapshot(_ context.Context, ask *csi.DeleteSnapshotRequest) (*csi.DeleteSnapshotResponse, error) {
