@@ -91,6 +91,11 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 			return nil, err
 		}
 	}
+	if version := run.Actions[t.job.Key.Action].Spec.PreferredVersion; version != "" {
+		if other, err := blueprint.Preferred(version); err == nil && other { // what is none has failed the action
+			t.log.Info().Str("preferredVersion", version).Msg(phase.Func + " has no such version; it runs as " + blueprint.FunctionVersion)
+		}
+	}
 	progress := t.startProgress(ctx)
 	defer progress.end()
 	r, action := t.runner, &run.Actions[t.job.Key.Action]

@@ -60,15 +60,27 @@ func (export) Execute(ctx context.Context, call *function.Call) (map[string]any,
 	if err != nil {
 		return nil, err
 	}
-	k := instances{s.api}
 	h.tags = s.tags()
-	temporary := s.named(args.Instance)
 	if h.groups == nil {
-		if h.groups, err = s.groupsOf(ctx, k, args.Instance); err != nil {
+		if h.groups, err = s.groupsOf(ctx, instances{s.api}, args.Instance); err != nil {
 			return nil, err
 		}
 	}
-	defer s.dismiss(ctx, k, temporary)
+	temporary := s.named(args.Instance)
+	output, err := s.dump(ctx, &args, temporary, h, func(db *database) function.PodSpec {
+		spec.Command = dumpCommand(db.endpoint, args.Prefix, "backup-"+s.suffix()+".tar.gz", databases)
+		return spec
+	})
+	s.dismiss(ctx, instances{s.api}, temporary)
+	if err == nil && ctx.Err() != nil { // another runner takes the instance away
+		err = context.Cause(ctx)
+	}
+	return output, err
+}
+
+// dump makes the temporary instance and runs the pod.
+func (s *session) dump(ctx context.Context, args *exportArgs, temporary string, h how, spec func(*database) function.PodSpec) (map[string]any, error) {
+	k := instances{s.api}
 	if err := s.bringBack(ctx, k, temporary, args.Snapshot, h); err != nil {
 		return nil, s.fail(ctx, err, "make the temporary instance %s from snapshot %s", temporary, args.Snapshot)
 	}
@@ -79,8 +91,7 @@ func (export) Execute(ctx context.Context, call *function.Call) (map[string]any,
 	if err != nil {
 		return nil, s.fail(ctx, err, "temporary instance %s", temporary)
 	}
-	spec.Command = dumpCommand(db.endpoint, args.Prefix, "backup-"+s.suffix()+".tar.gz", databases)
-	output, err := call.Pods.Run(ctx, call, spec)
+	output, err := s.call.Pods.Run(ctx, s.call, spec(db))
 	if err != nil {
 		return nil, err
 	}
