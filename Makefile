@@ -100,10 +100,10 @@ help: ## Show this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What the tests start: etcd and kube-apiserver, servers of the three kinds of
-# object store, and helm.
+# object store, helm, and what takes snapshots.
 .PHONY: test-tools
 test-tools:
-	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,gcs,azurite,helm
+	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,gcs,azurite,helm,csi,csi-provisioner
 
 # What talks to a cluster: kubectl (in kubernetes) and helm.
 .PHONY: client-tools

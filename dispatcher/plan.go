@@ -70,7 +70,7 @@ func (p *clusterPlanner) Plan(ctx context.Context, in PlanInput) (*Planned, erro
 	if err != nil {
 		return nil, err
 	}
-	if problems := blueprint.Check(bp, spec.Name); len(problems) > 0 {
+	if problems := blueprint.Errors(blueprint.Check(bp, spec.Name)); len(problems) > 0 {
 		return nil, &blueprint.Error{Reason: event.ReasonInvalid, Err: fmt.Errorf("blueprint %q: %s", spec.Blueprint, joined(problems))}
 	}
 	params, err := blueprint.Resolve(ctx, p.cluster, blueprint.ResolveInput{

@@ -54,6 +54,9 @@ type Options struct {
 	// PoisonAfter is how many runners may be lost while they work on a job before
 	// it is set aside; 0 means that none ever is. Default 3.
 	PoisonAfter int
+	// ToolsImage is the image of pods that move data and whose blueprint names none. It
+	// has a shell, restic and kando. Default DefaultToolsImage.
+	ToolsImage string
 	// SweepEvery is how often leftover pods are looked for. Default 5 min.
 	SweepEvery time.Duration
 	// Pods are the options of the pod side.
@@ -69,6 +72,9 @@ const (
 	shutdownLast  = 6500 * time.Millisecond
 )
 
+// DefaultToolsImage is the tools image of Kanister's own blueprints.
+const DefaultToolsImage = "ghcr.io/kanisterio/kanister-tools:0.116.0"
+
 // DefaultOptions returns the defaults.
 func DefaultOptions() Options {
 	return Options{
@@ -78,6 +84,7 @@ func DefaultOptions() Options {
 		AckWait:  4 * time.Second,
 
 		PoisonAfter: 3,
+		ToolsImage:  DefaultToolsImage,
 
 		SweepEvery: 5 * time.Minute,
 		Pods:       pods.DefaultOptions(),
@@ -93,6 +100,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.AckWait, "runner-ack-wait", o.AckWait, "how long the queue waits for a sign of life of a job's runner; the same for all runners of a pool")
 	fs.IntVar(&o.PoisonAfter, "poison-after", o.PoisonAfter, "how many runners may be lost while they work on a job before it is set aside as a dead letter and its phase fails; 0 for never")
 	fs.BoolVar(&o.AllowSecretOutputs, "allow-secret-outputs", o.AllowSecretOutputs, "let phases publish values of Secrets as outputs, for everybody who may read ActionSets to see")
+	fs.StringVar(&o.ToolsImage, "tools-image", o.ToolsImage, "image of pods that move data, with a shell, restic and kando, where the blueprint names none; $KANISTER_TOOLS goes before the default")
 	o.Pods.BindFlags(fs)
 }
 
@@ -111,6 +119,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--runner-ack-wait is %s; it must be at least 1s", o.AckWait)
 	case o.PoisonAfter < 0:
 		return fmt.Errorf("--poison-after is %d; it must be 0 (never) or more", o.PoisonAfter)
+	case o.ToolsImage == "":
+		return errors.New("--tools-image is empty; name an image with a shell, restic and kando, such as " + DefaultToolsImage)
 	case o.SweepEvery <= 0:
 		return fmt.Errorf("SweepEvery is %s; it must be more than 0", o.SweepEvery)
 	}

@@ -26,6 +26,7 @@ func TestOptions(t *testing.T) {
 		"whole seconds":          func(o *Options) { o.ClaimTTL = 3500 * time.Millisecond },
 		"at least 3s":            func(o *Options) { o.ClaimTTL = time.Second },
 		"--runner-ack-wait":      func(o *Options) { o.AckWait = 0 },
+		"--tools-image":          func(o *Options) { o.ToolsImage = "" },
 		"SweepEvery":             func(o *Options) { o.SweepEvery = 0 },
 		"--namespace":            func(o *Options) { o.Pods.OwnNamespace = "" },
 		"--image-pull-timeout":   func(o *Options) { o.Pods.PullTimeout = 0 },

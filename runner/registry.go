@@ -2,11 +2,14 @@ package runner
 
 import (
 	"github.com/salvor-io/salvor/runner/function"
+	"github.com/salvor-io/salvor/runner/function/csi"
 	"github.com/salvor-io/salvor/runner/function/kubeexec"
 	"github.com/salvor-io/salvor/runner/function/kubeops"
 	"github.com/salvor-io/salvor/runner/function/kubetask"
+	"github.com/salvor-io/salvor/runner/function/locationdelete"
 	"github.com/salvor-io/salvor/runner/function/multicontainer"
 	"github.com/salvor-io/salvor/runner/function/preparedata"
+	"github.com/salvor-io/salvor/runner/function/restic"
 	"github.com/salvor-io/salvor/runner/function/scale"
 	"github.com/salvor-io/salvor/runner/function/wait"
 )
@@ -14,14 +17,29 @@ import (
 // Functions returns every function that a blueprint can call.
 func Functions() function.Registry {
 	return function.Registry{
-		"KubeExec":          kubeexec.New,
-		"KubeExecAll":       kubeexec.NewAll,
-		"KubeOps":           kubeops.New,
-		"KubeTask":          kubetask.New,
-		"MultiContainerRun": multicontainer.New,
-		"PrepareData":       preparedata.New,
-		"ScaleWorkload":     scale.New,
-		"Wait":              wait.New,
-		"WaitV2":            wait.NewV2,
+		"BackupData":               restic.NewBackupData,
+		"BackupDataAll":            restic.NewBackupDataAll,
+		"BackupDataStats":          restic.NewBackupDataStats,
+		"CheckRepository":          restic.NewCheckRepository,
+		"CopyVolumeData":           restic.NewCopyVolumeData,
+		"CreateCSISnapshot":        csi.NewCreate,
+		"CreateCSISnapshotStatic":  csi.NewCreateStatic,
+		"DeleteCSISnapshot":        csi.NewDelete,
+		"DeleteCSISnapshotContent": csi.NewDeleteContent,
+		"DeleteData":               restic.NewDeleteData,
+		"DeleteDataAll":            restic.NewDeleteDataAll,
+		"KubeExec":                 kubeexec.New,
+		"KubeExecAll":              kubeexec.NewAll,
+		"KubeOps":                  kubeops.New,
+		"KubeTask":                 kubetask.New,
+		"LocationDelete":           locationdelete.New,
+		"MultiContainerRun":        multicontainer.New,
+		"PrepareData":              preparedata.New,
+		"RestoreCSISnapshot":       csi.NewRestore,
+		"RestoreData":              restic.NewRestoreData,
+		"RestoreDataAll":           restic.NewRestoreDataAll,
+		"ScaleWorkload":            scale.New,
+		"Wait":                     wait.New,
+		"WaitV2":                   wait.NewV2,
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/salvor-io/salvor/internal/kandocmd"
 )
 
@@ -25,11 +27,18 @@ func main() {
 	debug.SetGCPercent(gcPercent)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := kandocmd.Run(ctx, os.Args[1:], version, kandocmd.Streams{
-		In: stdin(ctx), Out: os.Stdout, Err: os.Stderr,
+	code := kandocmd.Run(ctx, os.Args[1:], version, kandocmd.Host{
+		In: stdin(ctx), Out: os.Stdout, Err: os.Stderr, Signals: signals, Clock: clock.RealClock{},
 	})
 	stop()
 	os.Exit(code)
+}
+
+// signals delivers what would end the process otherwise.
+func signals() (<-chan os.Signal, func()) {
+	ch := make(chan os.Signal, 8)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT)
+	return ch, func() { signal.Stop(ch) }
 }
 
 // stdin returns the standard input such that a Read ends when ctx does: a pipe

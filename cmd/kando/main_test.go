@@ -23,6 +23,9 @@ import (
 const asKando = "SALVOR_TEST_AS_KANDO"
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "kopia" {
+		os.Exit(standInForKopia(os.Args[1:]))
+	}
 	if os.Getenv(asKando) != "" {
 		main()
 	}

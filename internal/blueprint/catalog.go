@@ -115,7 +115,7 @@ func kubernetesSignatures() []Signature {
 			},
 		},
 		{
-			Name: "LocationDelete", Summary: "deletes what is stored at a path and below it", Resume: Idempotent, later: true,
+			Name: "LocationDelete", Summary: "deletes what is stored at a path and below it", Resume: Idempotent,
 			Args: []Argument{required("artifact", Text, "the path in the profile's bucket; the bucket's name may stand before it")},
 		},
 		{

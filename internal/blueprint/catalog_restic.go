@@ -39,7 +39,7 @@ func reclaimSpace() Argument {
 func resticSignatures() []Signature {
 	return []Signature{
 		{
-			Name: "BackupData", Summary: "backs up a folder of a running container, with restic in that container", Resume: Once, later: true,
+			Name: "BackupData", Summary: "backs up a folder of a running container, with restic in that container", Resume: Once,
 			Args: args([]Argument{
 				required(argNamespace, Text, "the namespace of the pod"),
 				required("pod", Text, "the pod"),
@@ -57,7 +57,7 @@ func resticSignatures() []Signature {
 			},
 		},
 		{
-			Name: "BackupDataAll", Summary: "does BackupData in several pods", Resume: Once, later: true,
+			Name: "BackupDataAll", Summary: "does BackupData in several pods", Resume: Once,
 			Args: args([]Argument{
 				required(argNamespace, Text, "the namespace of the pods"),
 				required("container", Text, "the container of each; it has a shell and restic"),
@@ -71,7 +71,7 @@ func resticSignatures() []Signature {
 			},
 		},
 		{
-			Name: "BackupDataStats", Summary: "tells how large a backup is", Resume: Adoptable, Pod: true, later: true,
+			Name: "BackupDataStats", Summary: "tells how large a backup is", Resume: Adoptable, Pod: true,
 			Args: args([]Argument{
 				resticNamespace(),
 				resticPrefix(),
@@ -87,7 +87,7 @@ func resticSignatures() []Signature {
 			},
 		},
 		{
-			Name: "CheckRepository", Summary: "looks whether a repository is there and opens with the password", Resume: Adoptable, Pod: true, later: true,
+			Name: "CheckRepository", Summary: "looks whether a repository is there and opens with the password", Resume: Adoptable, Pod: true,
 			Args: args([]Argument{resticPrefix(), toolsImage()}, resticOptions(), podArgs()),
 			Outputs: []Output{
 				{"passwordIncorrect", "true or false"},
@@ -96,7 +96,7 @@ func resticSignatures() []Signature {
 			},
 		},
 		{
-			Name: "CopyVolumeData", Summary: "backs up a claim, with restic in a new pod that mounts it", Resume: Adoptable, Pod: true, later: true,
+			Name: "CopyVolumeData", Summary: "backs up a claim, with restic in a new pod that mounts it", Resume: Adoptable, Pod: true,
 			Args: args([]Argument{
 				resticNamespace(),
 				required("volume", Text, "the name of the claim"),
@@ -116,7 +116,7 @@ func resticSignatures() []Signature {
 			},
 		},
 		{
-			Name: "DeleteData", Summary: "deletes a backup", Resume: Adoptable, Pod: true, later: true,
+			Name: "DeleteData", Summary: "deletes a backup", Resume: Adoptable, Pod: true,
 			Args: args([]Argument{
 				resticNamespace(),
 				resticPrefix(),
@@ -128,7 +128,7 @@ func resticSignatures() []Signature {
 			Outputs: spaceFreed(),
 		},
 		{
-			Name: "DeleteDataAll", Summary: "deletes what BackupDataAll made", Resume: Adoptable, Pod: true, later: true,
+			Name: "DeleteDataAll", Summary: "deletes what BackupDataAll made", Resume: Adoptable, Pod: true,
 			Args: args([]Argument{
 				resticNamespace(),
 				resticPrefix(),
@@ -139,7 +139,7 @@ func resticSignatures() []Signature {
 			Outputs: spaceFreed(),
 		},
 		{
-			Name: "RestoreData", Summary: "restores a backup into volumes, with restic in a new pod that mounts them", Resume: Adoptable, Pod: true, Markers: true, later: true,
+			Name: "RestoreData", Summary: "restores a backup into volumes, with restic in a new pod that mounts them", Resume: Adoptable, Pod: true, Markers: true,
 			Args: args([]Argument{
 				resticNamespace(),
 				required("image", Text, "an image with a shell, restic and kando"),
@@ -153,7 +153,7 @@ func resticSignatures() []Signature {
 			}, resticOptions(), podArgs()),
 		},
 		{
-			Name: "RestoreDataAll", Summary: "restores what BackupDataAll made, each pod's into its volumes", Resume: Idempotent, Pod: true, Markers: true, later: true,
+			Name: "RestoreDataAll", Summary: "restores what BackupDataAll made, each pod's into its volumes", Resume: Idempotent, Pod: true, Markers: true,
 			Args: args([]Argument{
 				resticNamespace(),
 				required("image", Text, "an image with a shell, restic and kando"),

@@ -17,7 +17,7 @@ func csiSignatures() []Signature {
 	labels := optional("labels", Map, "", "labels of the object that is made")
 	return []Signature{
 		{
-			Name: "CreateCSISnapshot", Summary: "takes a snapshot of a claim and waits until it can be used", Resume: Idempotent, later: true,
+			Name: "CreateCSISnapshot", Summary: "takes a snapshot of a claim and waits until it can be used", Resume: Idempotent,
 			Args: []Argument{
 				required("pvc", Text, "the claim"),
 				required(argNamespace, Text, "the namespace of the claim and the snapshot"),
@@ -34,7 +34,7 @@ func csiSignatures() []Signature {
 			},
 		},
 		{
-			Name: "CreateCSISnapshotStatic", Summary: "makes a VolumeSnapshot of a snapshot that is there", Resume: Idempotent, later: true,
+			Name: "CreateCSISnapshotStatic", Summary: "makes a VolumeSnapshot of a snapshot that is there", Resume: Idempotent,
 			Args: []Argument{
 				required(argName, Text, "the name of the VolumeSnapshot"),
 				required(argNamespace, Text, "its namespace"),
@@ -50,7 +50,7 @@ func csiSignatures() []Signature {
 			},
 		},
 		{
-			Name: "RestoreCSISnapshot", Summary: "makes a claim from a snapshot; it does not wait until the claim is bound", Resume: Idempotent, later: true,
+			Name: "RestoreCSISnapshot", Summary: "makes a claim from a snapshot; it does not wait until the claim is bound", Resume: Idempotent,
 			Args: []Argument{
 				required(argName, Text, "the name of the VolumeSnapshot"),
 				required("pvc", Text, "the name of the new claim"),
@@ -63,14 +63,14 @@ func csiSignatures() []Signature {
 			},
 		},
 		{
-			Name: "DeleteCSISnapshot", Summary: "deletes a VolumeSnapshot and waits until it is gone", Resume: Idempotent, later: true,
+			Name: "DeleteCSISnapshot", Summary: "deletes a VolumeSnapshot and waits until it is gone", Resume: Idempotent,
 			Args: []Argument{
 				required(argName, Text, "the name of the VolumeSnapshot"),
 				required(argNamespace, Text, "its namespace"),
 			},
 		},
 		{
-			Name: "DeleteCSISnapshotContent", Summary: "deletes a VolumeSnapshotContent", Resume: Idempotent, later: true,
+			Name: "DeleteCSISnapshotContent", Summary: "deletes a VolumeSnapshotContent", Resume: Idempotent,
 			Args: []Argument{required(argName, Text, "the name of the VolumeSnapshotContent")},
 		},
 	}

@@ -30,20 +30,25 @@ func examples(tb testing.TB) map[string]string {
 	return texts
 }
 
-// The only thing that Check may find in them is a function that is still to come.
+// The only things that Check may find in them are functions that are still to come,
+// and the names that two phases share.
 func TestCheckFindsNothingInKanistersBlueprints(t *testing.T) {
-	missing := map[string]int{}
+	var warnings []string
 	for name, text := range examples(t) {
 		bp := parseBlueprint(t, text)
 		for _, problem := range Check(bp, "") {
 			if strings.HasSuffix(problem.Message, "is not supported yet") {
-				missing[problem.Message]++
+				continue
+			}
+			if problem.Severity == SeverityWarning {
+				warnings = append(warnings, problem.Message)
 				continue
 			}
 			assert.Fail(t, "problem", "%s: %s", name, problem)
 		}
 	}
-	assert.Len(t, missing, 15)
+	const twice = `"setupNodeKeyStore" is the name of a phase of action backup too`
+	assert.Equal(t, []string{twice, twice}, warnings)
 }
 
 // Every phase of every action renders, with sample parameters made from the names

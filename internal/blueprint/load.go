@@ -274,6 +274,9 @@ func (l *loader) objects(ctx context.Context, field string, phase *kanister.Blue
 }
 
 func (l *loader) addObject(ctx context.Context, place, name string, ref kanister.ObjectReference, d *phaseData) error {
+	if !isObjectKind(ref.Kind) {
+		return nil // Kanister passes it over; Check warns
+	}
 	objectName, err := l.values.render(place+".name", ref.Name)
 	if err != nil {
 		return err
@@ -286,21 +289,18 @@ func (l *loader) addObject(ctx context.Context, place, name string, ref kanister
 		return errorf(event.ReasonInvalid, "%s.name: is empty; name the %s", place, ref.Kind)
 	}
 	namespace = orElse(namespace, l.scope.Params.Namespace)
-	switch strings.ToLower(ref.Kind) {
-	case "secret":
-		secret, err := l.reader.secret(ctx, place, SecretRef{Namespace: namespace, Name: objectName})
-		if err != nil {
-			return err
-		}
-		d.Secrets[name] = *secret
-	case "configmap":
+	if strings.EqualFold(ref.Kind, "configmap") {
 		cm, err := l.reader.configMap(ctx, place, namespace, objectName)
 		if err != nil {
 			return err
 		}
 		d.ConfigMaps[name] = *cm
-	default:
-		return &Error{Reason: event.ReasonInvalid, Err: wrongObjectKind(place, ref.Kind)}
+		return nil
 	}
+	secret, err := l.reader.secret(ctx, place, SecretRef{Namespace: namespace, Name: objectName})
+	if err != nil {
+		return err
+	}
+	d.Secrets[name] = *secret
 	return nil
 }

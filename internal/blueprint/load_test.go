@@ -183,9 +183,6 @@ func TestLoadErrors(t *testing.T) {
 		"empty name": {func(s *Scope) {
 			s.Blueprint.Actions["backup"].Phases[0].ObjectRefs["pg"] = kanister.ObjectReference{Kind: "Secret"}
 		}, `objects.pg.name: is empty; name the Secret`},
-		"a Pod": {func(s *Scope) {
-			s.Blueprint.Actions["backup"].Phases[0].ObjectRefs["pg"] = kanister.ObjectReference{Kind: "Pod", Name: "x"}
-		}, `objects.pg.kind: "Pod" cannot be given to a phase; use Secret or ConfigMap`},
 		"secret in the name of another": {func(s *Scope) {
 			s.Blueprint.Actions["backup"].Phases[0].ObjectRefs["pg"] = kanister.ObjectReference{Kind: "Secret", Name: "{{ .Secrets.aws.Data.key | toString }}"}
 		}, `Secret "app/***" does not exist`},
@@ -305,4 +302,15 @@ func TestProfileWithASecret(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		assert.NotContains(t, err.Error(), canary)
 	}
+}
+
+// Kanister passes over what is neither a Secret nor a ConfigMap.
+func TestLoadPassesOverObjectsOfOtherKinds(t *testing.T) {
+	_, c := newAPI(t, appManifests()...)
+	bp := parseBlueprint(t, "actions: {backup: {phases: [{name: p, func: KubeTask, objects: {x: {kind: Pod, name: '{{ .Nope }}'}}, args: {image: i, command: ['{{ .Phases.p.Secrets }}']}}]}}")
+	v, err := Load(t.Context(), c, Scope{Params: &Params{Version: ParamsVersion, Namespace: "app"}, Blueprint: bp, Action: "backup", Kind: event.KindCore})
+	require.NoError(t, err)
+	args, err := v.Args()
+	require.NoError(t, err)
+	assert.Equal(t, []any{"map[]"}, args["command"])
 }

@@ -1,10 +1,12 @@
 package blueprint
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -46,7 +48,7 @@ func (v *Values) Args() (map[string]any, error) {
 	if v.phase == nil {
 		return nil, errorf(event.ReasonInternal, "%s: has no phase, so no arguments", v.field)
 	}
-	if problems := checkCall(v.field, v.phase); len(problems) > 0 {
+	if problems := checkCall(place{field: v.field}, v.phase); len(problems) > 0 {
 		return nil, &Error{Reason: event.ReasonInvalid, Err: problems[0]}
 	}
 	signature, _ := Lookup(v.phase.Func)
@@ -164,6 +166,54 @@ func (v *Values) PodAnnotations() map[string]string { return v.data.PodAnnotatio
 
 // ObjectRef is the action's object, for functions whose arguments default to it.
 func (v *Values) ObjectRef() kanister.ObjectReference { return v.scope.Params.ObjectRef }
+
+// Pods are the running pods of the action's object, as they were when the action
+// began; nil if it is no workload.
+func (v *Values) Pods() []string {
+	if w := v.workload(); w != nil {
+		return w.Pods
+	}
+	return nil
+}
+
+// PodVolumes maps the claims of a pod of the action's object to where they were mounted
+// when the action began; nil if it is none of its pods.
+func (v *Values) PodVolumes(pod string) map[string]string {
+	if w := v.workload(); w != nil {
+		return w.PersistentVolumeClaims[pod]
+	}
+	return nil
+}
+
+func (v *Values) workload() *Workload {
+	return cmp.Or(v.data.Deployment, v.data.StatefulSet, v.data.DeploymentConfig)
+}
+
+// Secret is the Secret that the ActionSet, or else the phase, refers to by a name, for
+// functions that take the name; nil if none does. If it does not exist any more, an
+// *Error is returned.
+func (v *Values) Secret(name string) (*corev1.Secret, error) {
+	if err := v.lost([]string{"Secrets", name}); err != nil {
+		return nil, err
+	}
+	if secret, ok := v.data.Secrets[name]; ok {
+		return &secret, nil
+	}
+	of, where := v.data.CurrentPhase, "CurrentPhase"
+	if of == nil {
+		of, where = v.data.DeferPhase, "DeferPhase"
+	}
+	if of == nil {
+		return nil, nil
+	}
+	if err := v.lost([]string{where, "Secrets", name}); err != nil {
+		return nil, err
+	}
+	if secret, ok := of.Secrets[name]; ok {
+		return &secret, nil
+	}
+	return nil, nil
+}
 
 // Profile of the ActionSet, for functions that move data themselves; nil when it
 // names none. If its Secret does not exist any more, an *Error is returned.

@@ -166,6 +166,13 @@ func parseBlueprint(t *testing.T, text string) *kanister.Blueprint {
 	return &bp
 }
 
+func parseActionSet(t *testing.T, text string) *kanister.ActionSet {
+	t.Helper()
+	var as kanister.ActionSet
+	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &as))
+	return &as
+}
+
 // resolved resolves, and takes the parameters through JSON as the runner gets them.
 func resolved(t *testing.T, c Cluster, in ResolveInput) *Params {
 	t.Helper()

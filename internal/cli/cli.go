@@ -16,6 +16,7 @@ import (
 	"github.com/salvor-io/salvor/internal/cli/events"
 	"github.com/salvor-io/salvor/internal/cli/get"
 	"github.com/salvor-io/salvor/internal/cli/profile"
+	"github.com/salvor-io/salvor/internal/cli/render"
 	"github.com/salvor-io/salvor/internal/cli/request"
 	"github.com/salvor-io/salvor/internal/cli/serve"
 	"github.com/salvor-io/salvor/internal/cli/validate"
@@ -92,7 +93,7 @@ func New(a *app.App, p Program) (*cobra.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	root.AddCommand(server, create(a), get.Command(a), wait.Command(a), emit.Command(a), events.Command(a), validate.Command(a), version(a, p),
+	root.AddCommand(server, create(a), get.Command(a), wait.Command(a), emit.Command(a), events.Command(a), validate.Command(a), render.Command(a), version(a, p),
 		request.Cancel(a), request.Retry(a), request.Pause(a), request.Resume(a), dlq.Command(a, group))
 	return root, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/internal/fixture/s3test"
 	"github.com/salvor-io/salvor/internal/profile"
@@ -30,7 +31,7 @@ type result struct {
 func kando(t *testing.T, in io.Reader, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code := Run(t.Context(), args, "v1.2.3", Streams{In: in, Out: &out, Err: &errs})
+	code := Run(t.Context(), args, "v1.2.3", Host{In: in, Out: &out, Err: &errs, Clock: clock.RealClock{}})
 	return result{code: code, out: out.String(), err: errs.String()}
 }
 
@@ -178,18 +179,17 @@ func TestProfileFromFile(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	p, _ := directory(t)
 	for want, args := range map[string][]string{
-		"needs a command: location": {},
-		`no command "frobnicate"`:   {"frobnicate"},
-		`no command "copy"`:         {"location", "copy"},
-		"--profile is missing":      {"location", "delete", "-s", "a"},
-		"profile is null":           {"location", "delete", "-s", "a", "-p", "null"},
-		"syntax error at byte":      {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
-		"path is empty":             {"location", "delete", "-p", p},
-		"not supported yet":         {"location", "delete", "-p", p, "-s", "a", "-k", "{}"},
-		"a target file, or -":       {"location", "pull", "-p", p, "-s", "a"},
-		"a source file, or -":       {"location", "push", "-p", p, "-s", "a"},
-		"unknown flag: --colour":    {"location", "push", "--colour", "-p", p},
-		`--verbosity "loud"`:        {"-v", "loud", "output", "k", "v"},
+		"needs a command: chronicle, location, output, process, stream": {},
+		`no command "frobnicate"`: {"frobnicate"},
+		`no command "copy"`:       {"location", "copy"},
+		"--profile is missing":    {"location", "delete", "-s", "a"},
+		"profile is null":         {"location", "delete", "-s", "a", "-p", "null"},
+		"syntax error at byte":    {"location", "delete", "-s", "a", "-p", `{"Credential":"` + canary},
+		"path is empty":           {"location", "delete", "-p", p},
+		"a target file, or -":     {"location", "pull", "-p", p, "-s", "a"},
+		"a source file, or -":     {"location", "push", "-p", p, "-s", "a"},
+		"unknown flag: --colour":  {"location", "push", "--colour", "-p", p},
+		`--verbosity "loud"`:      {"-v", "loud", "output", "k", "v"},
 	} {
 		assert.Contains(t, fails(t, strings.NewReader(""), args...), want)
 	}

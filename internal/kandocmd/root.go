@@ -2,39 +2,52 @@ package kandocmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"k8s.io/utils/clock"
 )
 
 // ExitFailure is the exit code of every error, as it is of Kanister's kando.
 const ExitFailure = 69
 
-// Streams are the standard streams of the process. A Read of In must return when
-// the context given to Run is done.
-type Streams struct {
+// Host is what kando has of the process it runs in.
+type Host struct {
+	// In is the standard input. A Read of it must return when the context given to
+	// Run is done.
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
+	// Signals delivers SIGINT and SIGTERM from its call on until stop is called,
+	// for the commands that hand them to another process. Nil delivers none.
+	Signals func() (signals <-chan os.Signal, stop func())
+	Clock   clock.WithTicker
 }
 
 // Run runs kando with args (without the program's name) and returns its exit code.
 // An error is one line on Err, because the end of a pod's log is what a status
 // quotes.
-func Run(ctx context.Context, args []string, version string, s Streams) int {
-	root := newRoot(version, s) //nolint:contextcheck // cobra hands ctx to the command that runs
+func Run(ctx context.Context, args []string, version string, h Host) int {
+	root := newRoot(version, h) //nolint:contextcheck // cobra hands ctx to the command that runs
 	root.SetArgs(args)
-	if err := root.ExecuteContext(ctx); err != nil {
-		_, _ = fmt.Fprintf(s.Err, "Error: %v\n", err)
-		return ExitFailure
+	err := root.ExecuteContext(ctx)
+	var proxied *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &proxied):
+		return proxied.code
 	}
-	return 0
+	_, _ = fmt.Fprintf(h.Err, "Error: %v\n", err)
+	return ExitFailure
 }
 
-func newRoot(version string, s Streams) *cobra.Command {
+func newRoot(version string, h Host) *cobra.Command {
 	var verbosity string
 	root := &cobra.Command{
 		Use:           "kando <command>",
@@ -43,7 +56,7 @@ func newRoot(version string, s Streams) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := newLogger(verbosity, s.Err)
+			log, err := newLogger(verbosity, h.Err)
 			cmd.SetContext(log.WithContext(cmd.Context()))
 			return err
 		},
@@ -51,13 +64,13 @@ func newRoot(version string, s Streams) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: needCommand,
 	}
-	root.SetIn(s.In)
-	root.SetOut(s.Out)
-	root.SetErr(s.Err)
+	root.SetIn(h.In)
+	root.SetOut(h.Out)
+	root.SetErr(h.Err)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVarP(&verbosity, "verbosity", "v", "warning",
 		"which messages to log on stderr: error, warning, info or debug")
-	root.AddCommand(newOutput(), newLocation())
+	root.AddCommand(newOutput(), newLocation(h), newChronicle(h), newStream(h), newProcess(h))
 	return root
 }
 

@@ -16,13 +16,9 @@ type binaries struct {
 }
 
 func findBinaries() (binaries, error) {
-	dir := os.Getenv(variable)
-	if dir == "" {
-		root, err := repositoryRoot()
-		if err != nil {
-			return binaries{}, err
-		}
-		dir = filepath.Join(root, ".local", "bin")
+	dir, err := folder()
+	if err != nil {
+		return binaries{}, err
 	}
 	found := binaries{etcd: filepath.Join(dir, "etcd"), apiserver: filepath.Join(dir, "kube-apiserver")}
 	for _, path := range []string{found.etcd, found.apiserver} {

@@ -14,8 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // startAttempts bounds the retries after another process took a port between
@@ -113,25 +111,6 @@ func (s *Server) ConfigAs(user string, groups ...string) *rest.Config {
 	config := s.Config()
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
 	return config
-}
-
-// Kubeconfig writes the administrator's kubeconfig into a temporary folder of
-// t and returns its path, for tests of a command line.
-func (s *Server) Kubeconfig(t testing.TB) string {
-	t.Helper()
-	config := clientcmdapi.NewConfig()
-	config.Clusters["kubetest"] = &clientcmdapi.Cluster{
-		Server:               s.config.Host,
-		CertificateAuthority: s.config.CAFile,
-	}
-	config.AuthInfos["admin"] = &clientcmdapi.AuthInfo{Token: s.config.BearerToken}
-	config.Contexts["kubetest"] = &clientcmdapi.Context{Cluster: "kubetest", AuthInfo: "admin"}
-	config.CurrentContext = "kubetest"
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		t.Fatalf("write the kubeconfig: %v", err)
-	}
-	return path
 }
 
 // Namespace makes a namespace of its own for t and returns its name. It is not

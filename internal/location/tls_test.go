@@ -14,7 +14,22 @@ import (
 	"github.com/salvor-io/salvor/internal/profile"
 )
 
-// Each protocol over TLS: an authority nobody knows is refused, and accepted when
+// asSecret is the same credential as a Secret of the provider's type.
+func asSecret(p *profile.Profile) profile.Credential {
+	id, secret := []byte(p.Credential.KeyPair.ID), []byte(p.Credential.KeyPair.Secret)
+	secrets := map[profile.LocationType]*profile.Secret{
+		profile.LocationS3: {Type: profile.SecretAWS, Data: map[string][]byte{
+			profile.AWSAccessKeyID: id, profile.AWSSecretAccessKey: secret,
+		}},
+		profile.LocationGCS: {Type: profile.SecretGCP, Data: map[string][]byte{profile.GCPProjectID: id, profile.GCPServiceKey: secret}},
+		profile.LocationAzure: {Type: profile.SecretAzure, Data: map[string][]byte{
+			profile.AzureStorageAccount: id, profile.AzureStorageKey: secret, profile.AzureStorageEnvironment: []byte("AzureUSGovernmentCloud"),
+		}},
+	}
+	return profile.Credential{Type: profile.CredentialSecret, Secret: secrets[p.Location.Type]}
+}
+
+// Each protocol over TLS, with a key pair and with a Secret of the provider's type: an authority nobody knows is refused, and accepted when
 // the profile brings it or asks for no verification.
 func TestTLS(t *testing.T) {
 	t.Parallel()
@@ -51,6 +66,7 @@ func TestTLS(t *testing.T) {
 
 			withCA, skipped := *p, *p
 			withCA.CABundle = string(front.CA)
+			withCA.Credential = asSecret(p)
 			skipped.SkipSSLVerify = true
 			_, err = openProfile(t, &withCA).Push(t.Context(), "a", strings.NewReader("with the authority"))
 			require.NoError(t, err)

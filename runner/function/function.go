@@ -52,8 +52,10 @@ type Call struct {
 	Pods PodRunner
 	// OwnNamespace is the namespace that Salvor runs in.
 	OwnNamespace string
-	Clock        clock.WithTicker
-	Log          zerolog.Logger
+	// ToolsImage is the image of pods for which the blueprint names none.
+	ToolsImage string
+	Clock      clock.WithTicker
+	Log        zerolog.Logger
 	// Progress tells how far the work is. It may be called often.
 	Progress func(kanister.PhaseProgress)
 	// Held returns an error once the job is another runner's. It is asked right

@@ -28,6 +28,8 @@ type Phase struct {
 	Outputs map[string]map[string]any
 	// Options of the ActionSet.
 	Options map[string]string
+	// Params changes the other parameters of the action, if not nil.
+	Params func(*blueprint.Params)
 }
 
 // NewCall returns a call of a phase, with a key of its own and rendered arguments.
@@ -59,11 +61,15 @@ func values(tb testing.TB, clients *kube.Clients, p Phase) *blueprint.Values {
 	}
 	action.Phases = append(action.Phases, kanister.BlueprintPhase{Func: p.Func, Name: "phase", ObjectRefs: p.Objects, Args: p.Args})
 	bp.Actions["act"] = action
+	params := &blueprint.Params{
+		Version: blueprint.ParamsVersion, Namespace: "tenant", Time: "2026-01-02T03:04:05.678Z",
+		ObjectRef: p.Object, Options: p.Options,
+	}
+	if p.Params != nil {
+		p.Params(params)
+	}
 	v, err := blueprint.Load(tb.Context(), blueprint.Cluster{Clients: clients}, blueprint.Scope{
-		Params: &blueprint.Params{
-			Version: blueprint.ParamsVersion, Namespace: "tenant", Time: "2026-01-02T03:04:05.678Z",
-			ObjectRef: p.Object, Options: p.Options,
-		},
+		Params:    params,
 		Blueprint: bp, Action: "act", Kind: event.KindCore, Phase: len(p.Outputs), Outputs: p.Outputs,
 	})
 	if err != nil {

@@ -39,6 +39,9 @@ type World struct {
 	// Release has the rest of the world do its part, so that the function can end.
 	// It may be called more than once.
 	Release func()
+	// Gate is before a server that the function asks beside the API server. Nil means
+	// that there is none.
+	Gate *Gate
 	// Check looks at the output and the effect, after a good end.
 	Check func(t *testing.T, output map[string]any)
 }
@@ -139,6 +142,7 @@ func (h Harness) lostAt(t *testing.T, answered bool) {
 		w.Release()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cut := &wire{at: int64(n), answered: answered, lose: cancel}
+		w.Gate.close(cut)
 		ended := make(chan error, 1)
 		go func() {
 			_, err := h.New().Execute(cut.in(ctx), w.Call)
@@ -151,6 +155,7 @@ func (h Harness) lostAt(t *testing.T, answered bool) {
 			t.Fatalf("it goes on after it was lost at request %d", n)
 		}
 		cancel(nil)
+		w.Gate.close(nil)
 		if !cut.tripped.Load() {
 			require.NoError(t, err)
 			require.Greater(t, n, 1, "it makes no requests, or its clients are not wired")

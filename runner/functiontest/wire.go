@@ -3,6 +3,7 @@ package functiontest
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 
 	"k8s.io/client-go/rest"
@@ -35,19 +36,61 @@ func Wired(config *rest.Config) *rest.Config {
 			if w == nil {
 				return next.RoundTrip(request)
 			}
-			number := w.made.Add(1)
-			if number < w.at {
+			whole, done := w.next()
+			if whole {
 				return next.RoundTrip(request)
 			}
-			if number == w.at && w.answered {
+			if done {
 				if response, err := next.RoundTrip(request); err == nil {
 					_ = response.Body.Close() // the answer is lost
 				}
 			}
-			w.tripped.Store(true)
-			w.lose(errStop)
+			w.trip()
 			return nil, errStop
 		})
 	})
 	return config
+}
+
+// next counts a request: it is answered, or it is done and its answer is lost, or
+// neither.
+func (w *wire) next() (whole, done bool) {
+	number := w.made.Add(1)
+	return number < w.at, number == w.at && w.answered
+}
+
+func (w *wire) trip() {
+	w.tripped.Store(true)
+	w.lose(errStop)
+}
+
+// Gate stands before a server that a function asks with a client of its own: the
+// runner is lost at each request that comes through it, too.
+type Gate struct{ wire atomic.Pointer[wire] }
+
+func (g *Gate) close(w *wire) {
+	if g != nil {
+		g.wire.Store(w)
+	}
+}
+
+// Before returns the server behind the gate.
+func (g *Gate) Before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := g.wire.Load()
+		if w == nil {
+			next.ServeHTTP(rw, r)
+			return
+		}
+		whole, done := w.next()
+		if whole {
+			next.ServeHTTP(rw, r)
+			return
+		}
+		if done {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		w.trip()
+		panic(http.ErrAbortHandler) // the connection breaks
+	})
 }

@@ -33,7 +33,7 @@ func (b *bench) secret(name string) *corev1.Secret {
 
 func (b *bench) secrets() int {
 	b.t.Helper()
-	list, err := b.client.CoreV1().Secrets(b.namespace).List(b.t.Context(), metav1.ListOptions{})
+	list, err := b.client.CoreV1().Secrets(b.namespace).List(b.t.Context(), metav1.ListOptions{LabelSelector: LabelRun})
 	require.NoError(b.t, err)
 	return len(list.Items)
 }

@@ -51,24 +51,32 @@ func podWorldOf(t *testing.T, args map[string]any) functiontest.World {
 	t.Helper()
 	b := newBench(t, clock.RealClock{})
 	call := b.call()
-	call.Pods, call.Marks = b.runner, &attemptMarks{call: call, of: map[int]*marks{}}
 	call.Args = maps.Clone(args)
 	call.Args["namespace"] = b.namespace
-	busy, name := make(chan struct{}), call.Key.PodName()
-	release := sync.OnceFunc(func() { b.play(func() bool { return b.end(marker(t, "k", "v")) }) })
+	return b.world(call, marker(t, "k", "v"), map[string]any{"k": "v"})
+}
+
+// world is a call whose pods say something and end well.
+func (b *bench) world(call *function.Call, log string, want map[string]any) functiontest.World {
+	t := b.t
+	call.Pods, call.Marks = b.runner, &attemptMarks{call: call, of: map[int]*partMarks{}}
+	busy := make(chan struct{})
+	release := sync.OnceFunc(func() { b.play(func() bool { return b.end(log) }) })
 	b.play(func() bool {
-		_, err := b.client.CoreV1().Pods(b.namespace).Get(t.Context(), name, metav1.GetOptions{})
-		if err == nil {
+		list, err := b.client.CoreV1().Pods(b.namespace).List(t.Context(), metav1.ListOptions{})
+		if err == nil && len(list.Items) > 0 {
 			close(busy)
+			return false
 		}
-		return err != nil && t.Context().Err() == nil
+		return t.Context().Err() == nil
 	})
 	return functiontest.World{
 		Call: call, Busy: busy, Release: release,
 		Check: func(t *testing.T, output map[string]any) {
 			t.Helper()
-			assert.Equal(t, map[string]any{"k": "v"}, output)
+			assert.Equal(t, want, output)
 			assert.Equal(t, 1, b.count(), "one pod; those of earlier attempts are gone")
+			assert.LessOrEqual(t, b.secrets(), 1, "the Secrets of earlier attempts are gone")
 		},
 	}
 }
@@ -76,12 +84,12 @@ func podWorldOf(t *testing.T, args map[string]any) functiontest.World {
 // attemptMarks are the marks of all attempts of a call.
 type attemptMarks struct {
 	call *function.Call
-	of   map[int]*marks
+	of   map[int]*partMarks
 }
 
-func (m *attemptMarks) now() *marks {
+func (m *attemptMarks) now() *partMarks {
 	if m.of[m.call.Key.Attempt] == nil {
-		m.of[m.call.Key.Attempt] = &marks{}
+		m.of[m.call.Key.Attempt] = &partMarks{of: map[string]*marks{}}
 	}
 	return m.of[m.call.Key.Attempt]
 }

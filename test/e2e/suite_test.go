@@ -29,6 +29,12 @@ var restops []func()
 // suiteContext outlives a test.
 func suiteContext() context.Context { return context.Background() }
 
+// kanistersNamespace is where Kanister's users keep ActionSets, Blueprints and Profiles.
+const kanistersNamespace = "kanister"
+
+// tick is how often a condition is looked at again.
+const tick = 100 * time.Millisecond
+
 // patience bounds every wait. Nothing is expected to take it.
 const patience = 3 * time.Minute
 
@@ -81,16 +87,21 @@ func run(m *testing.M) (int, error) {
 }
 
 // namespaces of the tests; Salvor is allowed to work in each.
-var namespaces = []string{"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-kanister", "e2e-functions", upgradeNamespace, retentionNamespace}
+var namespaces = []string{
+	"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-functions", upgradeNamespace, retentionNamespace,
+	"e2e-kanister", "e2e-mysql", "e2e-startstop", "e2e-replicas", "e2e-timelog", kanistersNamespace,
+}
 
 func install(ctx context.Context) error {
+	if _, err := suite.tools.Kubectl(ctx, append([]string{"delete", "namespace", "--ignore-not-found", "--wait"}, namespaces...)...); err != nil {
+		return err
+	}
+	var manifests strings.Builder
 	for _, namespace := range namespaces {
-		if _, err := suite.tools.Kubectl(ctx, "delete", "namespace", namespace, "--ignore-not-found", "--wait"); err != nil {
-			return err
-		}
-		if _, err := suite.tools.Kubectl(ctx, "create", "namespace", namespace); err != nil {
-			return err
-		}
+		fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", namespace)
+	}
+	if err := suite.tools.Apply(ctx, manifests.String()); err != nil {
+		return err
 	}
 	if err := suite.tools.Install(ctx, "dev", namespaces...); err != nil {
 		return err

@@ -82,6 +82,11 @@ func (b Builder) compile(ctx context.Context, dir string, component Component, c
 	if err := b.install(aside, component); err != nil {
 		return err
 	}
+	for _, files := range component.Files {
+		if err := b.take(ctx, dir, files); err != nil {
+			return fmt.Errorf("take %s of %s: %w", files.Pattern, files.Module, err)
+		}
+	}
 	return os.WriteFile(component.stampFile(b.Layout.Bin()), []byte(stamp+"\n"), 0o644)
 }
 

@@ -18,9 +18,17 @@ type Component struct {
 	Links    []string // further names of the first program
 	Tags     string
 	LDFlags  string
+	Files    []Files
 	// Node says that Packages are commands of a Node.js project, installed by npm
 	// from its package-lock.json instead of compiled.
 	Node bool
+}
+
+// Files are files of a module that are needed as they are.
+type Files struct {
+	Module  string // its path; the component's go.mod says which version
+	Pattern string // what to take, from the module's root, as for filepath.Glob
+	Folder  string // the folder among the programs that they go to
 }
 
 const (
@@ -70,6 +78,24 @@ func Components() []Component {
 			Name:     "s3",
 			Packages: []string{"github.com/versity/versitygw/cmd/versitygw"},
 			Outputs:  []string{"versitygw"},
+		},
+		{
+			Name: "csi",
+			Packages: []string{
+				".",
+				"github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
+				"github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter",
+			},
+			Outputs: []string{"csi-dir", "snapshot-controller", "csi-snapshotter"},
+			Files: []Files{{
+				Module:  "github.com/kubernetes-csi/external-snapshotter/client/v8",
+				Pattern: "config/crd/snapshot.storage.k8s.io_*.yaml", Folder: "snapshot-crds",
+			}},
+		},
+		{
+			Name:     "csi-provisioner",
+			Packages: []string{"github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"},
+			Outputs:  []string{"csi-provisioner"},
 		},
 		{
 			Name:     "gcs",

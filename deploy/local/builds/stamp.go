@@ -15,6 +15,9 @@ import (
 func (c Component) stamp(dir, goVersion string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\n%v\n%v\n%v\n%s\n%s\n", goVersion, c.Packages, c.Outputs, c.Links, c.Tags, c.LDFlags)
+	for _, files := range c.Files {
+		fmt.Fprintf(hash, "%v\n", files)
+	}
 	var inputs []string
 	for _, pattern := range []string{"go.mod", "go.sum", "*.go", "package.json", "package-lock.json"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -54,7 +57,11 @@ func (c Component) fresh(bin, stamp string) (bool, error) {
 	if strings.TrimSpace(string(written)) != stamp {
 		return false, nil
 	}
-	for _, name := range slices.Concat(c.Outputs, c.Links) {
+	names := slices.Concat(c.Outputs, c.Links)
+	for _, files := range c.Files {
+		names = append(names, files.Folder)
+	}
+	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
 			return false, nil //nolint:nilerr // a program that is missing is built again
 		}

@@ -28,6 +28,7 @@ func clients() map[string]pki.Subject {
 		"controller":       {Name: "system:kube-controller-manager"},
 		"scheduler":        {Name: "system:kube-scheduler"},
 		"proxy":            {Name: "system:kube-proxy"},
+		"csi":              {Name: "csi"},
 		"kubelet":          {Name: "system:node:" + nodeName, Groups: []string{"system:nodes"}},
 	}
 }

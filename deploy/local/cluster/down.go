@@ -66,7 +66,7 @@ func (c *Cluster) remove(ctx context.Context) error {
 // stopPrograms stops all but containerd, which is still needed by nobody but
 // must outlive its containers: it would take note of their ends.
 func (c *Cluster) stopPrograms(ctx context.Context) error {
-	names := []string{kubelet, proxy, scheduler, controller, apiserver, etcd}
+	names := append(csiPrograms(), kubelet, proxy, scheduler, controller, apiserver, etcd)
 	errs := make([]error, len(names))
 	var stopping sync.WaitGroup
 	for i, name := range names {

@@ -20,6 +20,7 @@ const (
 	Salvor      = "ghcr.io/salvor-io/salvor:dev"
 	Tools       = "ghcr.io/salvor-io/postgres-tools:dev"
 	Postgres    = "localhost/postgres:15"
+	MariaDB     = "localhost/mariadb:10.11"
 )
 
 const (
@@ -42,22 +43,47 @@ func Base() []Definition {
 
 // Product is what demonstrations and end-to-end tests run besides.
 func Product() []Definition {
-	// The same list for both, so that they share the root file system.
-	debianPackages := []string{"postgresql", "ca-certificates", "bash", "gzip"}
 	return []Definition{
 		{Refs: []string{S3}, Files: program("versitygw"), Entrypoint: []string{"/usr/local/bin/versitygw"}, User: "65532:65532"},
 		{Refs: []string{Salvor}, Files: salvor, Entrypoint: []string{"/usr/local/bin/salvor"}, User: "65532:65532"},
 		{
-			// Also under the name by which Blueprints written for Kanister ask for it.
-			Refs:   []string{Tools, "ghcr.io/kanisterio/postgres-kanister-tools:0.116.0"},
-			Debian: debianPackages, Files: kando, Cmd: []string{"bash"},
+			Refs: append([]string{Tools}, kanisterTools()...), Debian: databases(), Files: tools, Cmd: []string{"bash"},
+			// restic keeps its cache there.
+			Env: []string{"HOME=/root"},
 		},
 		{
-			Refs: []string{Postgres}, Debian: debianPackages, Files: postgres,
+			Refs: []string{Postgres}, Debian: databases(), Files: entrypoint("postgres"),
 			Entrypoint: []string{"/usr/local/bin/postgres-entrypoint"}, Cmd: []string{"postgres"},
 			Env:   []string{"PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8"},
 			Ports: []string{"5432/tcp"},
 		},
+		{
+			Refs: []string{MariaDB}, Debian: databases(), Files: entrypoint("mariadb"),
+			Entrypoint: []string{"/usr/local/bin/mariadb-entrypoint"}, Cmd: []string{"mariadbd"},
+			Ports: []string{"3306/tcp"},
+		},
+	}
+}
+
+// databases is what the root file system of the tools and of the servers has: one for
+// all, because making one takes longer than carrying what an image does not use.
+func databases() []string {
+	return []string{
+		"bash", "ca-certificates", "curl", "gzip", "jq", "restic",
+		"mariadb-server", "postgresql", "redis-server",
+	}
+}
+
+// kanisterTools are the names by which Blueprints written for Kanister ask for tools.
+// What each of those images has, this one has.
+func kanisterTools() []string {
+	return []string{
+		"ghcr.io/kanisterio/kanister-tools:0.116.0",
+		"ghcr.io/kanisterio/kanister-tools:0.110.0",
+		"ghcr.io/kanisterio/kanister-kubectl-1.18:0.81.0",
+		"ghcr.io/kanisterio/postgres-kanister-tools:0.116.0",
+		"ghcr.io/kanisterio/mysql-sidecar:0.116.0",
+		"docker.io/bitnamilegacy/postgresql:17",
 	}
 }
 
@@ -117,14 +143,27 @@ func salvor(ctx context.Context, s Sources) ([]Entry, error) {
 		Entry{Path: "usr/local/bin/kanctl", Mode: 0o777, Link: "salvor"}), nil
 }
 
-func kando(ctx context.Context, s Sources) ([]Entry, error) {
-	path, err := s.command(ctx, "kando")
+// tools are the programs of task pods that Debian does not have.
+func tools(ctx context.Context, s Sources) ([]Entry, error) {
+	kando, err := s.command(ctx, "kando")
 	if err != nil {
 		return nil, err
 	}
-	return []Entry{{Path: "usr/local/bin/kando", Mode: 0o755, Source: path}}, nil
+	// By this name it is kubectl.
+	kubernetes, err := s.tool("kubernetes")
+	if err != nil {
+		return nil, err
+	}
+	return []Entry{
+		{Path: "usr/local/bin/kando", Mode: 0o755, Source: kando},
+		{Path: "usr/local/bin/kubectl", Mode: 0o755, Source: kubernetes},
+		{Path: "usr/local/bin/mysqldump", Mode: 0o755, Source: s.own("tools", "mysqldump")},
+	}, nil
 }
 
-func postgres(_ context.Context, s Sources) ([]Entry, error) {
-	return []Entry{{Path: "usr/local/bin/postgres-entrypoint", Mode: 0o755, Source: s.own("postgres", "entrypoint.sh")}}, nil
+// entrypoint is the script that starts a server.
+func entrypoint(server string) func(context.Context, Sources) ([]Entry, error) {
+	return func(_ context.Context, s Sources) ([]Entry, error) {
+		return []Entry{{Path: "usr/local/bin/" + server + "-entrypoint", Mode: 0o755, Source: s.own(server, "entrypoint.sh")}}, nil
+	}
 }

@@ -27,46 +27,68 @@ type Loader struct {
 }
 
 // Load builds and imports what containerd does not have yet. An image whose
-// program is not in this checkout is passed over with a line saying so.
+// program is not in this checkout is passed over with a line saying so. Images
+// next to each other that stand on one root file system are imported together,
+// so that it is read once.
 func (l Loader) Load(ctx context.Context, definitions []Definition) error {
-	for _, definition := range definitions {
-		if err := l.one(ctx, definition); err != nil {
+	for len(definitions) > 0 {
+		first := definitions[0]
+		end := 1
+		for len(first.Debian) > 0 && end < len(definitions) && slices.Equal(first.Debian, definitions[end].Debian) {
+			end++
+		}
+		if err := l.group(ctx, definitions[:end]); err != nil {
 			return err
 		}
+		definitions = definitions[end:]
 	}
 	return nil
 }
 
-func (l Loader) one(ctx context.Context, definition Definition) error {
-	return l.Progress.Step(ctx, "image "+definition.Refs[0], func(ctx context.Context) error {
-		image, err := definition.build(ctx, Sources{Layout: l.Layout})
-		if errors.Is(err, ErrNoSource) {
-			return progress.Skipped("skipped: " + err.Error())
+func (l Loader) group(ctx context.Context, definitions []Definition) error {
+	title := "image " + definitions[0].Refs[0]
+	if more := len(definitions) - 1; more > 0 {
+		title += fmt.Sprintf(" and %d more", more)
+	}
+	return l.Progress.Step(ctx, title, func(ctx context.Context) error {
+		images := map[string]v1.Image{}
+		for _, definition := range definitions {
+			image, err := definition.build(ctx, Sources{Layout: l.Layout})
+			if errors.Is(err, ErrNoSource) {
+				return progress.Skipped("skipped: " + err.Error())
+			}
+			if err != nil {
+				return err
+			}
+			for _, ref := range definition.Refs {
+				images[ref] = image
+			}
 		}
-		if err != nil {
-			return err
-		}
-		return l.load(ctx, image, definition.Refs)
+		return l.load(ctx, images)
 	})
 }
 
-func (l Loader) load(ctx context.Context, image v1.Image, refs []string) error {
-	id, err := image.ConfigName()
-	if err != nil {
-		return err
-	}
+// load imports the images, by their names, that containerd does not have.
+func (l Loader) load(ctx context.Context, images map[string]v1.Image) error {
 	loaded, err := l.loaded(ctx)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(refs, func(ref string) bool { return loaded[ref] != id.String() }) {
+	for ref, image := range images {
+		id, err := image.ConfigName()
+		if err != nil {
+			return err
+		}
+		if loaded[ref] == id.String() {
+			delete(images, ref)
+		}
+		loaded[ref] = id.String()
+	}
+	if len(images) == 0 {
 		return progress.Skipped("up to date")
 	}
-	if err := l.pipe(ctx, image, refs); err != nil {
+	if err := l.pipe(ctx, images); err != nil {
 		return err
-	}
-	for _, ref := range refs {
-		loaded[ref] = id.String()
 	}
 	content, err := json.MarshalIndent(loaded, "", "  ")
 	if err != nil {
@@ -104,10 +126,10 @@ func (l Loader) loaded(ctx context.Context) (map[string]string, error) {
 	return noted, nil
 }
 
-// pipe streams the image into containerd without a copy on disk.
-func (l Loader) pipe(ctx context.Context, image v1.Image, refs []string) error {
+// pipe streams the images into containerd without a copy on disk.
+func (l Loader) pipe(ctx context.Context, images map[string]v1.Image) error {
 	named := map[name.Reference]v1.Image{}
-	for _, ref := range refs {
+	for ref, image := range images {
 		tag, err := name.NewTag(ref)
 		if err != nil {
 			return fmt.Errorf("name of an image: %w", err)

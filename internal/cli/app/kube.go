@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -38,15 +39,24 @@ func (k *Kube) config() clientcmd.ClientConfig {
 // Clients makes the clients, with the default rate limit.
 func (k *Kube) Clients() (*kube.Clients, error) { return k.ClientsAt(0, 0) }
 
-// ClientsAt makes the clients with a rate limit in requests per second; 0 means
-// the default.
-func (k *Kube) ClientsAt(qps float32, burst int) (*kube.Clients, error) {
+// Config is what the clients are made from.
+func (k *Kube) Config() (*rest.Config, error) {
 	config, err := k.config().ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
 		return nil, fmt.Errorf("no cluster is configured: set --kubeconfig or KUBECONFIG, or run inside a pod: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	return config, nil
+}
+
+// ClientsAt makes the clients with a rate limit in requests per second; 0 means
+// the default.
+func (k *Kube) ClientsAt(qps float32, burst int) (*kube.Clients, error) {
+	config, err := k.Config()
+	if err != nil {
+		return nil, err
 	}
 	config.QPS, config.Burst = qps, burst
 	clients, err := kube.New(config)

@@ -45,6 +45,11 @@ one a little longer to go on.`,
 			if own := a.Getenv("POD_NAMESPACE"); own != "" && !cmd.Flags().Changed("namespace") {
 				o.Namespace = own
 			}
+			if tools := a.Getenv("KANISTER_TOOLS"); tools != "" && cmd.Flags().Lookup("tools-image") != nil && !cmd.Flags().Changed("tools-image") {
+				if err := cmd.Flags().Set("tools-image", tools); err != nil {
+					return err
+				}
+			}
 			if !cmd.Flags().Changed("otlp-endpoint") {
 				o.OTLPEndpoint = otlpEndpoint(a)
 			}

@@ -82,10 +82,15 @@ func wholeNumbers(from, to reflect.Value) (any, error) {
 
 var errFraction = errors.New("must be a whole number")
 
-// missing names the fields with the tag arg:"required" that args lacks.
+// missing names the fields with the tag arg:"required" that args lacks, those of
+// embedded structs too.
 func missing(args map[string]any, of reflect.Type) []error {
 	var problems []error
 	for f := range of.Fields() {
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			problems = append(problems, missing(args, f.Type)...)
+			continue
+		}
 		if f.Tag.Get("arg") != "required" {
 			continue
 		}

@@ -90,3 +90,19 @@ func TestReplicas(t *testing.T) {
 		require.ErrorContains(t, err, `argument "replicas" must be a whole number from 0 to 2147483647`, "%v", v)
 	}
 }
+
+func TestRequiredArgumentsOfEmbeddedStructs(t *testing.T) {
+	type common struct {
+		Prefix string `mapstructure:"prefix" arg:"required"`
+	}
+	var args struct {
+		common `mapstructure:",squash"`
+
+		Image string `mapstructure:"image" arg:"required"`
+	}
+	err := arg.Decode(map[string]any{}, &args)
+	require.ErrorContains(t, err, `argument "prefix" is missing: it must be text`)
+	require.ErrorContains(t, err, `argument "image" is missing`)
+	require.NoError(t, arg.Decode(map[string]any{"prefix": "p", "image": "i"}, &args))
+	assert.Equal(t, "p", args.Prefix)
+}

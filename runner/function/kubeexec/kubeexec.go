@@ -12,6 +12,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/function/arg"
+	"github.com/salvor-io/salvor/runner/function/podexec"
 )
 
 // Names of the functions.
@@ -43,8 +44,7 @@ func (kubeExec) Execute(ctx context.Context, call *function.Call) (map[string]an
 	if err != nil {
 		return nil, err
 	}
-	e := executor{call: call, command: args.Command}
-	return e.run(ctx, target{namespace: args.Namespace, pod: args.Pod, container: args.Container})
+	return podexec.Run(ctx, call, podexec.Target{Namespace: args.Namespace, Pod: args.Pod, Container: args.Container}, podexec.Command{Args: args.Command})
 }
 
 type kubeExecAll struct{}
@@ -68,23 +68,22 @@ func (kubeExecAll) Execute(ctx context.Context, call *function.Call) (map[string
 	if err != nil {
 		return nil, err
 	}
-	var targets []target
+	var targets []podexec.Target
 	for _, pod := range pods {
 		for _, container := range containers {
-			targets = append(targets, target{namespace: args.Namespace, pod: pod, container: container})
+			targets = append(targets, podexec.Target{Namespace: args.Namespace, Pod: pod, Container: container})
 		}
 	}
-	e := executor{call: call, command: args.Command}
-	return e.runAll(ctx, targets)
+	return runAll(ctx, call, targets, podexec.Command{Args: args.Command})
 }
 
 // runAll merges the outputs in the order of targets; the last of a key wins.
-func (e *executor) runAll(ctx context.Context, targets []target) (map[string]any, error) {
+func runAll(ctx context.Context, call *function.Call, targets []podexec.Target, command podexec.Command) (map[string]any, error) {
 	outputs := make([]map[string]any, len(targets))
 	failures := make([]error, len(targets))
 	var all sync.WaitGroup
 	for i, t := range targets {
-		all.Go(func() { outputs[i], failures[i] = e.run(ctx, t) })
+		all.Go(func() { outputs[i], failures[i] = podexec.Run(ctx, call, t, command) })
 	}
 	all.Wait()
 	if err := errors.Join(failures...); err != nil {

@@ -19,22 +19,24 @@ import (
 	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/function/kubeexec"
 	"github.com/salvor-io/salvor/runner/functiontest"
+	"github.com/salvor-io/salvor/runner/functiontest/exectest"
 )
 
-func newServer(t *testing.T, behave func(url.Values, process) int) *apiServer {
+func newServer(t *testing.T, behave func(url.Values, exectest.Process) int) *exectest.Server {
 	t.Helper()
-	annotated := pod("annotated", "side", "main")
+	annotated := exectest.Pod("annotated", "side", "main")
 	annotated.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": "main"}
-	ended := pod("ended", "main")
+	ended := exectest.Pod("ended", "main")
 	ended.Status.Phase = corev1.PodFailed
-	return &apiServer{t: t, behave: behave, pods: map[string]*corev1.Pod{
-		"db-0": pod("db-0", "main", "side"), "db-1": pod("db-1", "main", "side"), "annotated": annotated, "ended": ended,
+	secrets := map[string]*corev1.Secret{"password": {Data: map[string][]byte{"value": []byte("canary-7f3a")}}}
+	return &exectest.Server{T: t, Behave: behave, Secrets: secrets, Pods: map[string]*corev1.Pod{
+		"db-0": exectest.Pod("db-0", "main", "side"), "db-1": exectest.Pod("db-1", "main", "side"), "annotated": annotated, "ended": ended,
 	}}
 }
 
-func newCall(t *testing.T, s *apiServer, name string, args map[string]any) *function.Call {
+func newCall(t *testing.T, s *exectest.Server, name string, args map[string]any) *function.Call {
 	t.Helper()
-	return functiontest.NewCall(t, functiontest.Clients(t, s.start()), functiontest.Phase{Func: name, Args: args})
+	return functiontest.NewCall(t, functiontest.Clients(t, s.Start()), functiontest.Phase{Func: name, Args: args})
 }
 
 func marker(t *testing.T, key, value string) string {
@@ -48,14 +50,14 @@ func marker(t *testing.T, key, value string) string {
 func world(t *testing.T, name string, args map[string]any, check func(*testing.T, map[string]any)) functiontest.World {
 	t.Helper()
 	busy, released := make(chan struct{}, 8), make(chan struct{})
-	s := newServer(t, func(query url.Values, p process) int {
+	s := newServer(t, func(query url.Values, p exectest.Process) int {
 		busy <- struct{}{}
 		select {
 		case <-released:
-		case <-p.gone:
+		case <-p.Gone:
 			return 0
 		}
-		p.out("working\n", marker(t, strings.ReplaceAll(p.pod, "-", "_"), strings.Join(query["command"], " ")), marker(t, "last", p.pod+"/"+query.Get("container")))
+		p.Out("working\n", marker(t, strings.ReplaceAll(p.Pod, "-", "_"), strings.Join(query["command"], " ")), marker(t, "last", p.Pod+"/"+query.Get("container")))
 		return 0
 	})
 	return functiontest.World{
@@ -106,42 +108,42 @@ func TestKubeExecAll(t *testing.T) {
 }
 
 func TestTheDefaultContainerIsThePods(t *testing.T) {
-	s := newServer(t, func(query url.Values, p process) int {
-		p.out(marker(t, "in", query.Get("container")))
+	s := newServer(t, func(query url.Values, p exectest.Process) int {
+		p.Out(marker(t, "in", query.Get("container")))
 		return 0
 	})
 	values, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "annotated", "command": []any{"x"}}))
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"in": "main"}, values)
-	assert.Equal(t, []string{"POST"}, s.methods, "SPDY")
+	assert.Equal(t, []string{"POST"}, s.Methods(), "SPDY")
 }
 
 func TestWebSocketWhereSPDYIsRefused(t *testing.T) {
-	s := newServer(t, func(_ url.Values, p process) int {
-		p.out(marker(t, "k", "v"))
+	s := newServer(t, func(_ url.Values, p exectest.Process) int {
+		p.Out(marker(t, "k", "v"))
 		return 0
 	})
-	s.noSPDY = true
+	s.NoSPDY = true
 	values, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"k": "v"}, values)
-	assert.Equal(t, []string{"POST", "GET"}, s.methods)
+	assert.Equal(t, []string{"POST", "GET"}, s.Methods())
 }
 
 // Kanister takes each frame for whole lines and fails here.
 func TestMarkersMayBeSplitAcrossFrames(t *testing.T) {
 	big := strings.Repeat("0123456789", 30_000)
-	s := newServer(t, func(_ url.Values, p process) int {
+	s := newServer(t, func(_ url.Values, p exectest.Process) int {
 		for _, b := range []byte("before" + marker(t, "small", "v")) {
-			p.out(string(b))
+			p.Out(string(b))
 		}
 		text := marker(t, "big", big)
 		for len(text) > 0 {
 			n := min(len(text), 32<<10-1)
-			p.out(text[:n])
+			p.Out(text[:n])
 			text = text[n:]
 		}
-		p.err(marker(t, "stderr", "does not count"))
+		p.Err(marker(t, "stderr", "does not count"))
 		return 0
 	})
 	values, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
@@ -150,11 +152,11 @@ func TestMarkersMayBeSplitAcrossFrames(t *testing.T) {
 }
 
 func TestFailure(t *testing.T) {
-	s := newServer(t, func(_ url.Values, p process) int {
+	s := newServer(t, func(_ url.Values, p exectest.Process) int {
 		for i := range 20 {
-			p.out(fmt.Sprintf("line %d\n", i))
+			p.Out(fmt.Sprintf("line %d\n", i))
 		}
-		p.out(marker(t, "k", "v"))
+		p.Out(marker(t, "k", "v"))
 		return 3
 	})
 	_, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
@@ -167,14 +169,14 @@ func TestFailure(t *testing.T) {
 func TestALostConnectionIsAFailure(t *testing.T) {
 	for name, noSPDY := range map[string]bool{"WebSocket": true, "SPDY": false} {
 		t.Run(name, func(t *testing.T) {
-			var s *apiServer
-			s = newServer(t, func(_ url.Values, p process) int {
-				p.out("begun\n", marker(t, "k", "v"))
-				s.cut()
-				<-p.gone
+			var s *exectest.Server
+			s = newServer(t, func(_ url.Values, p exectest.Process) int {
+				p.Out("begun\n", marker(t, "k", "v"))
+				s.Cut()
+				<-p.Gone
 				return 0
 			})
-			s.noSPDY = noSPDY
+			s.NoSPDY = noSPDY
 			_, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
 			require.ErrorContains(t, err, "run the command in container main of pod db/db-0")
 			assert.Equal(t, event.ReasonInterrupted, functiontest.ReasonOf(err), "a retry policy must not run it again by itself")
@@ -185,12 +187,12 @@ func TestALostConnectionIsAFailure(t *testing.T) {
 // Whoever was away before the command began is asked again, and it runs once.
 func TestAKubeletThatIsAwayIsAskedAgain(t *testing.T) {
 	ran := 0
-	s := newServer(t, func(_ url.Values, p process) int {
+	s := newServer(t, func(_ url.Values, p exectest.Process) int {
 		ran++
-		p.out(marker(t, "k", "v"))
+		p.Out(marker(t, "k", "v"))
 		return 0
 	})
-	s.away = []string{
+	s.Away = []string{
 		"error dialing backend: dial tcp 10.0.0.1:10250: connect: connection refused", // the API server, of the kubelet
 		"pod does not exist", // a kubelet that has just started
 	}
@@ -198,12 +200,12 @@ func TestAKubeletThatIsAwayIsAskedAgain(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"k": "v"}, values)
 	assert.Equal(t, 1, ran)
-	assert.Equal(t, []string{"POST", "POST", "POST"}, s.methods)
+	assert.Equal(t, []string{"POST", "POST", "POST"}, s.Methods())
 }
 
 func TestBadOutput(t *testing.T) {
-	s := newServer(t, func(_ url.Values, p process) int {
-		p.out(output.Marker + `{"key":"k","value":1}`)
+	s := newServer(t, func(_ url.Values, p exectest.Process) int {
+		p.Out(output.Marker + `{"key":"k","value":1}`)
 		return 0
 	})
 	_, err := kubeexec.New().Execute(t.Context(), newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}}))
@@ -215,7 +217,7 @@ func TestBadOutput(t *testing.T) {
 func TestAllFailuresAreJoined(t *testing.T) {
 	var lock sync.Mutex
 	ran := 0
-	s := newServer(t, func(query url.Values, p process) int {
+	s := newServer(t, func(query url.Values, p exectest.Process) int {
 		lock.Lock()
 		defer lock.Unlock()
 		ran++
@@ -234,9 +236,9 @@ func TestAllFailuresAreJoined(t *testing.T) {
 }
 
 func TestTheLogHasTheLinesButNoOutputs(t *testing.T) {
-	s := newServer(t, func(_ url.Values, p process) int {
-		p.out("to stdout\n", "pre", marker(t, "k", "published"))
-		p.err("to stderr\n")
+	s := newServer(t, func(_ url.Values, p exectest.Process) int {
+		p.Out("to stdout\n", "pre", marker(t, "k", "published"))
+		p.Err("to stderr\n")
 		return 0
 	})
 	call := newCall(t, s, kubeexec.Name, map[string]any{"namespace": "db", "pod": "db-0", "command": []any{"x"}})
@@ -251,13 +253,13 @@ func TestTheLogHasTheLinesButNoOutputs(t *testing.T) {
 }
 
 func TestSecretsStayOutOfLogsAndErrors(t *testing.T) {
-	s := newServer(t, func(query url.Values, p process) int {
+	s := newServer(t, func(query url.Values, p exectest.Process) int {
 		assert.Equal(t, "canary-7f3a", query.Get("command"))
-		p.out("psql: canary-", "7f3a is wrong\n")
-		p.err("also canary-7f3a")
+		p.Out("psql: canary-", "7f3a is wrong\n")
+		p.Err("also canary-7f3a")
 		return 1
 	})
-	call := functiontest.NewCall(t, functiontest.Clients(t, s.start()), functiontest.Phase{
+	call := functiontest.NewCall(t, functiontest.Clients(t, s.Start()), functiontest.Phase{
 		Func:    kubeexec.Name,
 		Objects: map[string]kanister.ObjectReference{"db": {Kind: "Secret", Namespace: "db", Name: "password"}},
 		Args: map[string]any{

@@ -57,7 +57,7 @@ func root() *cobra.Command {
 		here = "."
 	}
 	cmd.PersistentFlags().StringVar(&repo, "repo", here, "a folder inside the repository to work for")
-	cmd.AddCommand(t.setup(), t.build(), t.up(), t.down(), t.images(), t.kill(), t.start())
+	cmd.AddCommand(t.setup(), t.build(), t.up(), t.down(), t.images(), t.csi(), t.kill(), t.start())
 	return cmd
 }
 
@@ -114,6 +114,21 @@ func (t *tool) down() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cluster.New(t.layout, t.out).Down(cmd.Context())
+		},
+	}
+}
+
+func (t *tool) csi() *cobra.Command {
+	return &cobra.Command{
+		Use:   "csi",
+		Short: "Start a CSI driver in the running cluster: StorageClass and VolumeSnapshotClass csi-dir",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cluster.New(t.layout, t.out).CSI(cmd.Context()); err != nil {
+				return err
+			}
+			t.out.Total("claims of the StorageClass csi-dir can be snapshotted")
+			return nil
 		},
 	}
 }

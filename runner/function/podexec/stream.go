@@ -1,4 +1,4 @@
-package kubeexec
+package podexec
 
 import (
 	"sync"
@@ -35,7 +35,7 @@ func (s *stream) finish() (map[string]any, error) {
 // last ones, all with secret values replaced.
 type recorder struct {
 	*executor
-	target target
+	target Target
 
 	lock sync.Mutex
 	last []string
@@ -43,8 +43,8 @@ type recorder struct {
 
 // add returns what takes the lines of one output.
 func (r *recorder) add(name string) func(string) {
-	log := r.call.Log.With().Str("pod", r.target.namespace+"/"+r.target.pod).
-		Str("container", r.target.container).Str("stream", name).Logger()
+	log := r.call.Log.With().Str("pod", r.target.Namespace+"/"+r.target.Pod).
+		Str("container", r.target.Container).Str("stream", name).Logger()
 	return func(line string) {
 		line = r.call.Values.Redact(line) // safe for several goroutines
 		log.Info().Msg(line)

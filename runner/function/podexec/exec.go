@@ -1,4 +1,4 @@
-package kubeexec
+package podexec
 
 import (
 	"context"
@@ -24,30 +24,36 @@ import (
 // defaultContainer is the annotation with which a pod names its main container.
 const defaultContainer = "kubectl.kubernetes.io/default-container"
 
-// target is a container; an empty container is the pod's default.
-type target struct {
-	namespace, pod, container string
+// Target is a container; an empty Container is the pod's default.
+type Target struct {
+	Namespace, Pod, Container string
 }
 
 // String is the target for messages.
-func (t target) String() string {
-	return fmt.Sprintf("container %s of pod %s/%s", t.container, t.namespace, t.pod)
+func (t Target) String() string {
+	return fmt.Sprintf("container %s of pod %s/%s", t.Container, t.Namespace, t.Pod)
 }
 
-// executor runs a command in containers.
-type executor struct {
-	call    *function.Call
-	command []string
+// Command is what is run.
+type Command struct {
+	Args []string
+	// Stdin is what the command may read; it is seen by nobody else. Empty means that
+	// it has no standard input. The end of it may not reach the command (an exec
+	// stream over WebSocket has none in older clusters), so the text should say itself
+	// where it ends.
+	Stdin string
 }
 
-// run runs the command in one container and returns what it published. While the
+// Run runs the command in one container and returns what it published. While the
 // API server or the kubelet is away and the command provably has not begun, it is
-// asked for again.
-func (e *executor) run(ctx context.Context, t target) (values map[string]any, err error) {
+// asked for again. An *Error says how it failed, with its last lines; a connection
+// that was lost before the command ended has event.ReasonInterrupted.
+func Run(ctx context.Context, call *function.Call, t Target, command Command) (values map[string]any, err error) {
+	e := executor{call: call, command: command}
 	err = again.Do(ctx, again.Policy{
 		Clock: e.call.Clock, Limit: awayLimit, If: away,
 		Failed: func(err error) {
-			e.call.Log.Warn().Err(err).Str("pod", t.namespace+"/"+t.pod).Msg("the command could not be started yet; trying again")
+			e.call.Log.Warn().Err(err).Str("pod", t.Namespace+"/"+t.Pod).Msg("the command could not be started yet; trying again")
 		},
 	}, func(ctx context.Context) (err error) {
 		values, err = e.once(ctx, t)
@@ -56,10 +62,16 @@ func (e *executor) run(ctx context.Context, t target) (values map[string]any, er
 	return values, err
 }
 
+// executor runs a command in containers.
+type executor struct {
+	call    *function.Call
+	command Command
+}
+
 // awayLimit is how long the API server or the kubelet may be away.
 const awayLimit = 3 * time.Minute
 
-func (e *executor) once(ctx context.Context, t target) (map[string]any, error) {
+func (e *executor) once(ctx context.Context, t Target) (map[string]any, error) {
 	t, err := e.check(ctx, t)
 	if err != nil {
 		return nil, err
@@ -67,7 +79,11 @@ func (e *executor) once(ctx context.Context, t target) (map[string]any, error) {
 	lines := &recorder{executor: e, target: t}
 	stdout := &stream{parser: output.NewParser(output.WithLines(lines.add("stdout")))}
 	stderr := &stream{parser: output.NewParser(output.LogOnly(), output.WithLines(lines.add("stderr")))}
-	err = streamCommand(ctx, e.call.Kube.Config, e.url(t), remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
+	options := remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr}
+	if e.command.Stdin != "" {
+		options.Stdin = strings.NewReader(e.command.Stdin)
+	}
+	err = streamCommand(ctx, e.call.Kube.Config, e.url(t), options)
 	values, outputErr := stdout.finish()
 	_, _ = stderr.finish() // has no values
 	switch {
@@ -83,26 +99,26 @@ func (e *executor) once(ctx context.Context, t target) (map[string]any, error) {
 
 // check finds the container, because what the API server says of a wrong one is
 // hard to read, and differs by what refuses it.
-func (e *executor) check(ctx context.Context, t target) (target, error) {
-	pod, err := e.call.Kube.Kube.CoreV1().Pods(t.namespace).Get(ctx, t.pod, metav1.GetOptions{})
+func (e *executor) check(ctx context.Context, t Target) (Target, error) {
+	pod, err := e.call.Kube.Kube.CoreV1().Pods(t.Namespace).Get(ctx, t.Pod, metav1.GetOptions{})
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return t, function.FromAPI(unstarted(err), "find pod %s/%s", t.namespace, t.pod)
+		return t, function.FromAPI(unstarted(err), "find pod %s/%s", t.Namespace, t.Pod)
 	}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return t, function.Errorf(event.ReasonPodFailed, "pod %s/%s has ended (%s); a command needs a running one", t.namespace, t.pod, pod.Status.Phase)
+		return t, function.Errorf(event.ReasonPodFailed, "pod %s/%s has ended (%s); a command needs a running one", t.Namespace, t.Pod, pod.Status.Phase)
 	}
 	names := containers(pod)
-	if t.container == "" {
-		t.container = pod.Annotations[defaultContainer]
+	if t.Container == "" {
+		t.Container = pod.Annotations[defaultContainer]
 	}
-	if t.container == "" {
-		t.container = pod.Spec.Containers[0].Name
+	if t.Container == "" {
+		t.Container = pod.Spec.Containers[0].Name
 	}
-	if !slices.Contains(names, t.container) {
-		return t, function.Errorf(event.ReasonNotFound, "pod %s/%s has no container %q; it has %s", t.namespace, t.pod, t.container, strings.Join(names, ", "))
+	if !slices.Contains(names, t.Container) {
+		return t, function.Errorf(event.ReasonNotFound, "pod %s/%s has no container %q; it has %s", t.Namespace, t.Pod, t.Container, strings.Join(names, ", "))
 	}
 	return t, nil
 }
@@ -121,15 +137,17 @@ func containers(pod *corev1.Pod) []string {
 	return names
 }
 
-func (e *executor) url(t target) *url.URL {
+func (e *executor) url(t Target) *url.URL {
 	return e.call.Kube.Kube.CoreV1().RESTClient().Post().
-		Resource("pods").Namespace(t.namespace).Name(t.pod).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{Container: t.container, Command: e.command, Stdout: true, Stderr: true}, clientscheme.ParameterCodec).
+		Resource("pods").Namespace(t.Namespace).Name(t.Pod).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{
+			Container: t.Container, Command: e.command.Args, Stdin: e.command.Stdin != "", Stdout: true, Stderr: true,
+		}, clientscheme.ParameterCodec).
 		URL()
 }
 
 // explain says how the command ended, with its last lines.
-func explain(t target, err error, tail string) error {
+func explain(t Target, err error, tail string) error {
 	if tail != "" {
 		tail = "; its last lines:\n" + tail
 	}

@@ -1,7 +1,8 @@
-package kubeexec_test
+package exectest
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,43 +21,51 @@ import (
 	"k8s.io/streaming/pkg/httpstream/wsstream"
 )
 
-// apiServer serves pods and the exec protocol, over HTTP, as the API server does.
-type apiServer struct {
-	t    *testing.T
-	pods map[string]*corev1.Pod
-	// behave runs a command: it writes frames and returns the exit code.
-	behave func(query url.Values, p process) int
-	// noSPDY refuses SPDY, as a proxy may that knows only WebSocket.
-	noSPDY bool
-	// away are the answers to the first requests to run a command.
-	away []string
+// Server serves pods and the exec protocol, over HTTP, as the API server does.
+type Server struct {
+	T *testing.T
+	// Pods by name; their namespace is db.
+	Pods map[string]*corev1.Pod
+	// Secrets by name, in namespace db too.
+	Secrets map[string]*corev1.Secret
+	// Behave runs a command: it writes frames and returns the exit code.
+	Behave func(query url.Values, p Process) int
+	// NoSPDY refuses SPDY, as a proxy may that knows only WebSocket.
+	NoSPDY bool
+	// Away are the answers to the first requests to run a command.
+	Away []string
 
 	lock    sync.Mutex
 	methods []string
 	conns   []net.Conn
 }
 
-// process is a command's side of the stream.
-type process struct {
-	stdout, stderr interface{ Write([]byte) (int, error) }
-	pod            string
-	// gone is closed when the client has left.
-	gone <-chan struct{}
+// Process is a command's side of the stream.
+type Process struct {
+	// Stdin is nil unless the client gives one.
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Pod            string
+	// Gone is closed when the client has left.
+	Gone <-chan struct{}
 }
 
-func (p process) out(frames ...string) {
+// Out writes frames to stdout.
+func (p Process) Out(frames ...string) {
 	for _, f := range frames {
-		_, _ = p.stdout.Write([]byte(f))
+		_, _ = p.Stdout.Write([]byte(f))
 	}
 }
 
-func (p process) err(frames ...string) {
+// Err writes frames to stderr.
+func (p Process) Err(frames ...string) {
 	for _, f := range frames {
-		_, _ = p.stderr.Write([]byte(f))
+		_, _ = p.Stderr.Write([]byte(f))
 	}
 }
 
-func (s *apiServer) start() *rest.Config {
+// Start serves until the test ends and returns how to reach it.
+func (s *Server) Start() *rest.Config {
 	server := httptest.NewUnstartedServer(s)
 	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
 		s.lock.Lock()
@@ -66,12 +75,12 @@ func (s *apiServer) start() *rest.Config {
 		}
 	}
 	server.Start()
-	s.t.Cleanup(server.Close)
+	s.T.Cleanup(server.Close)
 	return &rest.Config{Host: server.URL}
 }
 
-// cut breaks every connection, as the end of an API server does.
-func (s *apiServer) cut() {
+// Cut breaks every connection, as the end of an API server does.
+func (s *Server) Cut() {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	for _, conn := range s.conns {
@@ -79,7 +88,8 @@ func (s *apiServer) cut() {
 	}
 }
 
-func pod(name string, containers ...string) *corev1.Pod {
+// Pod makes a pod that runs, in namespace db.
+func Pod(name string, containers ...string) *corev1.Pod {
 	p := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "db"},
@@ -91,18 +101,26 @@ func pod(name string, containers ...string) *corev1.Pod {
 	return p
 }
 
+// Methods are those of the requests to run a command: POST for SPDY, GET for
+// WebSocket.
+func (s *Server) Methods() []string {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return slices.Clone(s.methods)
+}
+
 // ServeHTTP implements http.Handler.
-func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/api/v1/namespaces/db/secrets/password" {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if name, ok := strings.CutPrefix(r.URL.Path, "/api/v1/namespaces/db/secrets/"); ok && s.Secrets[name] != nil {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(corev1.Secret{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-			ObjectMeta: metav1.ObjectMeta{Name: "password", Namespace: "db"}, Data: map[string][]byte{"value": []byte("canary-7f3a")},
-		})
+		secret := s.Secrets[name].DeepCopy()
+		secret.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}
+		secret.Name, secret.Namespace = name, "db"
+		_ = json.NewEncoder(w).Encode(secret)
 		return
 	}
 	path, isExec := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/db/pods/"), "/exec")
-	p := s.pods[path]
+	p := s.Pods[path]
 	if p == nil {
 		status(w, http.StatusNotFound, metav1.StatusReasonNotFound)
 		return
@@ -115,19 +133,19 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.lock.Lock()
 	s.methods = append(s.methods, r.Method)
 	away := ""
-	if len(s.away) > 0 {
-		away, s.away = s.away[0], s.away[1:]
+	if len(s.Away) > 0 {
+		away, s.Away = s.Away[0], s.Away[1:]
 	}
 	s.lock.Unlock()
 	if away != "" {
 		http.Error(w, away, http.StatusInternalServerError)
 		return
 	}
-	assert.True(s.t, slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == r.URL.Query().Get("container") }))
+	assert.True(s.T, slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == r.URL.Query().Get("container") }))
 	switch {
 	case wsstream.IsWebSocketRequest(r):
 		s.overWebSocket(w, r, path)
-	case s.noSPDY:
+	case s.NoSPDY:
 		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest)
 	default:
 		s.overSPDY(w, r, path)
@@ -143,11 +161,15 @@ func status(w http.ResponseWriter, code int, reason metav1.StatusReason) {
 	})
 }
 
-func (s *apiServer) overWebSocket(w http.ResponseWriter, r *http.Request, pod string) {
-	channels := []wsstream.ChannelType{wsstream.IgnoreChannel, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.ReadChannel}
+func (s *Server) overWebSocket(w http.ResponseWriter, r *http.Request, pod string) {
+	stdin := wsstream.IgnoreChannel
+	if r.URL.Query().Get("stdin") == "true" {
+		stdin = wsstream.ReadChannel
+	}
+	channels := []wsstream.ChannelType{stdin, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.WriteChannel, wsstream.ReadChannel}
 	conn := wsstream.NewConn(map[string]wsstream.ChannelProtocolConfig{"v5.channel.k8s.io": {Binary: true, Channels: channels}})
 	_, streams, err := conn.Open(w, r)
-	if !assert.NoError(s.t, err) { //nolint:testifylint // not the goroutine of the test
+	if !assert.NoError(s.T, err) { //nolint:testifylint // not the goroutine of the test
 		return
 	}
 	defer conn.Close()
@@ -156,13 +178,17 @@ func (s *apiServer) overWebSocket(w http.ResponseWriter, r *http.Request, pod st
 		defer close(gone)
 		_, _ = streams[4].Read(make([]byte, 1))
 	}()
-	code := s.behave(r.URL.Query(), process{stdout: streams[1], stderr: streams[2], pod: pod, gone: gone})
+	p := Process{Stdout: streams[1], Stderr: streams[2], Pod: pod, Gone: gone}
+	if stdin == wsstream.ReadChannel {
+		p.Stdin = streams[0]
+	}
+	code := s.Behave(r.URL.Query(), p)
 	_, _ = streams[3].Write(exitStatus(code))
 }
 
-func (s *apiServer) overSPDY(w http.ResponseWriter, r *http.Request, pod string) {
+func (s *Server) overSPDY(w http.ResponseWriter, r *http.Request, pod string) {
 	_, err := httpstream.Handshake(r, w, []string{"v4.channel.k8s.io"})
-	if !assert.NoError(s.t, err) { //nolint:testifylint // not the goroutine of the test
+	if !assert.NoError(s.T, err) { //nolint:testifylint // not the goroutine of the test
 		return
 	}
 	type opened struct {
@@ -174,19 +200,27 @@ func (s *apiServer) overSPDY(w http.ResponseWriter, r *http.Request, pod string)
 		streams <- opened{stream, replied}
 		return nil
 	})
-	if !assert.NotNil(s.t, conn) {
+	if !assert.NotNil(s.T, conn) {
 		return
 	}
 	defer conn.Close()
 	byType := map[string]httpstream.Stream{}
-	for range 3 {
+	count := 3
+	if r.URL.Query().Get("stdin") == "true" {
+		count++
+	}
+	for range count {
 		stream := <-streams
 		<-stream.replied // nothing may be written before
 		byType[stream.Headers().Get(corev1.StreamType)] = stream.Stream
 	}
 	gone := make(chan struct{})
 	go func() { <-conn.CloseChan(); close(gone) }()
-	code := s.behave(r.URL.Query(), process{stdout: byType["stdout"], stderr: byType["stderr"], pod: pod, gone: gone})
+	p := Process{Stdout: byType["stdout"], Stderr: byType["stderr"], Pod: pod, Gone: gone}
+	if stdin := byType["stdin"]; stdin != nil {
+		p.Stdin = stdin
+	}
+	code := s.Behave(r.URL.Query(), p)
 	_, _ = byType["error"].Write(exitStatus(code))
 	_ = byType["stdout"].Close()
 	_ = byType["stderr"].Close()

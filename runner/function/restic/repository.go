@@ -1,0 +1,185 @@
+package restic
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/profile"
+	"github.com/salvor-io/salvor/runner/function"
+)
+
+// What restic reads from its environment.
+const (
+	envRepository = "RESTIC_REPOSITORY"
+	envPassword   = "RESTIC_PASSWORD" //nolint:gosec // the name of a variable
+	// envInsecure has the scripts pass --insecure-tls.
+	envInsecure = "SALVOR_INSECURE_TLS"
+	// envGoogle is written to a file by the scripts, since restic takes no other form.
+	envGoogle = "SALVOR_GOOGLE_CREDENTIALS"
+)
+
+// defaultPassword is the one of Kanister when no encryptionKey is given. Everybody can
+// know it.
+func defaultPassword() string {
+	sum := sha256.Sum256([]byte("testpassword"))
+	return hex.EncodeToString(sum[:])
+}
+
+// access is how repositories of a call are reached.
+type access struct {
+	profile  *profile.Profile
+	password string
+	insecure bool
+}
+
+// accessOf reads the profile of the call. Without an encryptionKey it is Kanister's.
+// A key loses the white space around it, which Kanister's shell takes away too: a key
+// from a Secret often ends in a newline.
+func accessOf(call *function.Call, common *commonArgs) (*access, error) {
+	p, err := call.Values.Profile()
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, function.Errorf(event.ReasonInvalid, "the ActionSet names no profile; set spec.actions[].profile, which says where backups are kept")
+	}
+	switch p.Location.Type {
+	case profile.LocationS3, profile.LocationGCS, profile.LocationAzure:
+	case profile.LocationFilestore, profile.LocationKopia:
+		return nil, function.Errorf(event.ReasonInvalid, "the profile's location type %q holds no restic repositories; use s3Compliant, gcs or azure", p.Location.Type)
+	}
+	if err := p.Validate(); err != nil {
+		return nil, function.Errorf(event.ReasonInvalid, "%w", err)
+	}
+	a := &access{profile: p, password: defaultPassword(), insecure: p.SkipSSLVerify}
+	if common.InsecureTLS != nil {
+		a.insecure = *common.InsecureTLS
+	}
+	if common.EncryptionKey != nil {
+		if a.password = strings.TrimSpace(*common.EncryptionKey); a.password == "" {
+			return nil, function.Errorf(event.ReasonInvalid, "argument encryptionKey is empty; leave it out, or name a key")
+		}
+	}
+	return a, nil
+}
+
+// location is the path of a repository with the bucket before it, which the prefix may
+// have already.
+func (a *access) location(prefix string) string {
+	if first, _, _ := strings.Cut(prefix, "/"); first == a.profile.Location.Bucket {
+		return prefix
+	}
+	return path.Join(a.profile.Location.Bucket, prefix)
+}
+
+// url is the repository as restic names it.
+func (a *access) url(location string) string {
+	switch a.profile.Location.Type {
+	case profile.LocationGCS:
+		return "gs:" + strings.Replace(location, "/", ":/", 1) + "/"
+	case profile.LocationAzure:
+		return "azure:" + strings.Replace(location, "/", ":/", 1) + "/"
+	case profile.LocationS3, profile.LocationFilestore, profile.LocationKopia: // the last two are refused before
+	}
+	endpoint := strings.TrimRight(a.profile.Location.Endpoint, "/")
+	if endpoint == "" {
+		endpoint = "s3.amazonaws.com"
+	}
+	return "s3:" + endpoint + "/" + location
+}
+
+// env is restic's environment for a repository.
+func (a *access) env(ctx context.Context, location string) (map[string]string, error) {
+	env, err := a.credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	env[envRepository] = a.url(location)
+	env[envPassword] = a.password
+	if a.insecure {
+		env[envInsecure] = "true"
+	}
+	maps.DeleteFunc(env, func(_, value string) bool { return value == "" })
+	return env, nil
+}
+
+func (a *access) credentials(context.Context) (map[string]string, error) {
+	c := a.profile.Credential
+	var pair profile.KeyPair
+	if c.Type == profile.CredentialKeyPair && c.KeyPair != nil {
+		pair = *c.KeyPair
+	}
+	data := map[string][]byte{}
+	if c.Type == profile.CredentialSecret && c.Secret != nil {
+		data = c.Secret.Data
+	}
+	or := func(first, key string) string {
+		if first != "" {
+			return first
+		}
+		return string(data[key])
+	}
+	switch a.profile.Location.Type {
+	case profile.LocationGCS:
+		return map[string]string{
+			"GOOGLE_PROJECT_ID": or(pair.ID, profile.GCPProjectID),
+			envGoogle:           or(pair.Secret, profile.GCPServiceKey),
+		}, nil
+	case profile.LocationAzure:
+		return map[string]string{
+			"AZURE_ACCOUNT_NAME":    or(pair.ID, profile.AzureStorageAccount),
+			"AZURE_ACCOUNT_KEY":     or(pair.Secret, profile.AzureStorageKey),
+			"AZURE_ENDPOINT_SUFFIX": azureSuffix(string(data[profile.AzureStorageEnvironment])),
+		}, nil
+	case profile.LocationS3, profile.LocationFilestore, profile.LocationKopia:
+	}
+	return map[string]string{
+		"AWS_ACCESS_KEY_ID":     or(pair.ID, profile.AWSAccessKeyID),
+		"AWS_SECRET_ACCESS_KEY": or(pair.Secret, profile.AWSSecretAccessKey),
+		"AWS_SESSION_TOKEN":     string(data[profile.AWSSessionToken]),
+	}, nil
+}
+
+// azureSuffix is where the accounts of an Azure cloud are; restic knows the public one.
+func azureSuffix(environment string) string {
+	switch strings.ToUpper(environment) {
+	case "AZUREUSGOVERNMENTCLOUD", "AZUREUSGOVERNMENT":
+		return "core.usgovcloudapi.net"
+	case "AZURECHINACLOUD", "AZURECHINA":
+		return "core.chinacloudapi.cn"
+	}
+	return ""
+}
+
+// stdinEnd is the line after the last assignment.
+const stdinEnd = "#salvor-end"
+
+// assignments is an environment for a shell to read, so that it is in no command line.
+func assignments(env map[string]string) string {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		text.WriteString("export " + name + "='" + strings.ReplaceAll(env[name], "'", `'\''`) + "'\n")
+	}
+	return text.String() + stdinEnd + "\n"
+}
+
+// tagLetters are those of Kanister's tags, which are random.
+const tagLetters = "bcdfghjklmnpqrstvwxz2456789"
+
+// tag is the tag of the snapshots of a phase, or of one of its pods: the same for every
+// attempt.
+func tag(k event.Key, pod string) string {
+	k.Attempt = 0
+	sum := sha256.Sum256([]byte(k.String() + "/" + pod))
+	letters := make([]byte, 10)
+	for i := range letters {
+		letters[i] = tagLetters[int(sum[i])%len(tagLetters)]
+	}
+	return string(letters)
+}
