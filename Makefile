@@ -42,7 +42,7 @@ build: ## Build bin/salvor and bin/kando
 
 .PHONY: e2e
 e2e: cluster-or-kubeconfig build ## End-to-end tests on the cluster
-	go test -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e/...
+	go test -tags e2e -count 1 -timeout 30m -parallel 6 $(TESTFLAGS) ./test/e2e/...
 
 # How many kills, which random numbers, which boundary only: CHAOS_RUNS=1000 is the
 # long run; CHAOSFLAGS=-h lists what else there is.
@@ -79,13 +79,15 @@ generate: $(CONTROLLER_GEN) ## Generate deep copies, CRDs, event schemas and the
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=deploy/chart/files/crds
 	go run ./internal/eventschema/generate
+	go run ./internal/admission/generate
+	go run ./internal/schema/generate
 	go run ./internal/docs/generate
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod are not up to date
 	go mod tidy -diff
 	cd deploy/local && go mod tidy -diff
-	git diff --exit-code -- api deploy/chart/files docs
+	git diff --exit-code -- api internal/schema deploy/chart/files docs
 
 .PHONY: ci
 ci: ## What runs before a change lands

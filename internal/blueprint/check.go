@@ -3,6 +3,7 @@ package blueprint
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -325,9 +326,15 @@ func (c *checker) text(where place, text string, m moment) {
 	}
 }
 
-// lineOf is the line that a message of text/template begins with.
+// opened is where text/template says that something began which does not end.
+var opened = regexp.MustCompile(`started at [^:]*:(\d+)`)
+
+// lineOf is the line that a message of text/template speaks of.
 func lineOf(message string) int {
 	number, _, _ := strings.Cut(message, ":")
+	if match := opened.FindStringSubmatch(message); match != nil {
+		number = match[1]
+	}
 	line, err := strconv.Atoi(number)
 	if err != nil {
 		return 0

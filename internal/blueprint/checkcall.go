@@ -10,6 +10,10 @@ import (
 	"github.com/salvor-io/salvor/internal/nearest"
 )
 
+// Catalog returns the signatures of all of Kanister's functions, by name, also of those
+// that there is no implementation of yet: what a blueprint may name.
+func Catalog() []Signature { return catalog() }
+
 // known returns the signature of a function of Kanister's, also if there is no
 // implementation yet.
 func known(name string) (Signature, bool) {

@@ -65,11 +65,11 @@ func (m *mentioner) node(n parse.Node, root, certain bool) {
 		m.node(n.Node, root, certain)
 	case *parse.FieldNode:
 		if root {
-			m.add(n.Ident, certain, n.Pos)
+			m.add(n.Ident, certain, start(n.Pos, n.Ident))
 		}
 	case *parse.VariableNode:
 		if n.Ident[0] == "$" && !m.shadowed {
-			m.add(n.Ident[1:], certain, n.Pos)
+			m.add(n.Ident[1:], certain, start(n.Pos, n.Ident))
 		}
 	case *parse.IfNode:
 		m.branch(&n.BranchNode, root, root, certain)
@@ -84,6 +84,19 @@ func (m *mentioner) node(n parse.Node, root, certain bool) {
 	}
 }
 
+// start is where a chain of names begins: the parser tells where the second of them
+// does, if there is one.
+func start(pos parse.Pos, names []string) parse.Pos {
+	if len(names) < 2 {
+		return pos
+	}
+	first := len(names[0])
+	if names[0] != "$" {
+		first++ // its dot
+	}
+	return pos - parse.Pos(first)
+}
+
 func (m *mentioner) branch(n *parse.BranchNode, root, body, certain bool) {
 	m.node(n.Pipe, root, certain)
 	m.node(n.List, body, false)
@@ -92,7 +105,7 @@ func (m *mentioner) branch(n *parse.BranchNode, root, body, certain bool) {
 	}
 }
 
-// command knows that and and or stop at the argument that decides.
+// command knows that `and` and `or` stop at the argument that decides.
 func (m *mentioner) command(n *parse.CommandNode, root, certain bool) {
 	name, ok := n.Args[0].(*parse.IdentifierNode)
 	lazy := ok && (name.Ident == "and" || name.Ident == "or")
@@ -128,8 +141,7 @@ func (c *checker) once(p Problem) {
 	}
 }
 
-// position is the line and column of an offset. The parser's position of a field is
-// behind its first name.
+// position is the line and column of an offset.
 func position(text string, offset int) (line, column int) {
 	before := text[:min(max(offset, 0), len(text))]
 	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndex(before, "\n")

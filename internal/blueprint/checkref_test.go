@@ -113,16 +113,18 @@ actions:
         - sh
         - |
           set -e
-            echo {{ .Nope }}
+            echo {{ .Nope }} {{ .Nope.x }} {{ $.Nope.y.z }}
         - |
           one
           two {{ upper }
 `)
 	problems := Check(bp, "backup")
-	require.Len(t, problems, 2)
+	require.Len(t, problems, 4)
 	assert.Equal(t, []any{"actions", "backup", "phases", 0, "args", "command", 1}, problems[0].Path)
 	assert.Equal(t, [2]int{2, 11}, [2]int{problems[0].Line, problems[0].Column})
-	assert.Equal(t, 2, problems[1].Line)
+	assert.Equal(t, 23, problems[1].Column)
+	assert.Equal(t, 37, problems[2].Column)
+	assert.Equal(t, 2, problems[3].Line)
 }
 
 func TestCheckOfTypes(t *testing.T) {

@@ -89,7 +89,12 @@ func newDelete(f *locationFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete",
 		Short: "Delete the object at the path and all objects below it",
-		Args:  cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 { // Kanister's deletes what the first word of the path names
+				return fmt.Errorf("location delete takes no argument, but got %q; quote a path that has spaces", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.with(cmd, stores{
 				objects: func(ctx context.Context, l *location.Location) error {

@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	kjson "sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/kube"
 )
 
 // functionVersion is the only version that Kanister ever gave a function.
@@ -21,129 +22,214 @@ const functionVersion = "v0.0.0"
 
 type options struct {
 	app             *app.App
-	name, file      string
+	name            string
+	files           fileList
 	namespace       string
+	library         string
 	schemaOnly      bool
+	cluster         bool
+	output          string
 	functionVersion string
+	// namespaceGiven reports whether --resource-namespace was.
+	namespaceGiven func() bool
 }
 
 // Command is "validate".
 func Command(a *app.App) *cobra.Command {
 	o := options{app: a}
 	cmd := &cobra.Command{
-		Use:   "validate blueprint|profile|trigger",
-		Short: "Check a Blueprint, a Profile or an ActionTrigger",
-		Long: `Check a Blueprint (functions, arguments, templates), a Profile (its fields, and
-that its Secret exists and has the fields that the Profile names) or an
-ActionTrigger (filters that can never match, times that never come, templates).
-Each problem is a line; the exit code is 1 when there is one.`,
-		Example: `  salvor validate blueprint -f postgres-blueprint.yaml
-  salvor validate profile --name s3 --resource-namespace db
-  salvor validate trigger -f nightly.yaml`,
-		Args:      cobra.ExactArgs(1),
-		ValidArgs: []string{"blueprint", "profile", "trigger"},
+		Use:   "validate [blueprint|actionset|profile|trigger] [-f FILE|FOLDER|-]... [FILE]...",
+		Short: "Check Blueprints, ActionSets, Profiles and ActionTriggers",
+		Long: `Check Blueprints (functions, arguments, templates and what they refer to),
+ActionSets, Profiles and ActionTriggers, in files, folders with what is below them, or
+the standard input. The kinds are found in the documents; what is of another kind is
+passed over, unless a kind is asked for.
+
+Each finding is a line as compilers print it: file, line, column, error or warning,
+message and hint. What can never work is an error; what runs, but most likely not as it
+was meant, is a warning. The exit code is 1 when there is an error.
+
+An ActionSet or a trigger whose Blueprint is given too is checked against it: does the
+action exist, is everything given that its templates name. With --cluster, or for an
+object of the cluster (--name), the Blueprint is looked for there, and so is whatever
+else an object refers to: Profile, Secrets, ConfigMaps, the object of each action.`,
+		Example: `  salvor validate -f backups/
+  kustomize build overlays/prod | salvor validate -f -
+  salvor validate -f blueprint.yaml -f actionset.yaml --output json
+  salvor validate -f actionset.yaml --cluster
+  salvor validate blueprint --name postgres --resource-namespace db`,
+		ValidArgs: []string{"blueprint", "actionset", "profile", "trigger"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd.Context(), args[0])
+			return o.run(cmd.Context(), args)
 		},
 	}
 	fs := cmd.Flags()
+	o.namespaceGiven = func() bool { return fs.Changed("resource-namespace") }
 	fs.StringVar(&o.name, "name", "", "name of the resource in the cluster")
-	fs.StringVarP(&o.file, "filename", "f", "", "file with the resource as YAML or JSON, - for the standard input")
-	fs.StringVar(&o.namespace, "resource-namespace", "default", "namespace of the resource that --name names")
-	fs.BoolVar(&o.schemaOnly, "schema-validation-only", false, "do not look for the Secret of a Profile")
+	fs.VarP(&o.files, "filename", "f", "file or folder with resources as YAML or JSON, - for the standard input; may be given several times")
+	fs.StringVar(&o.namespace, "resource-namespace", "default", "namespace of the resource that --name names, and of objects in files that name none")
+	fs.BoolVar(&o.schemaOnly, "schema-validation-only", false, "do not look for the Secret of a Profile, nor for anything else in a cluster")
+	fs.BoolVar(&o.cluster, "cluster", false, "look whether what the objects refer to is in the cluster")
+	fs.StringVar(&o.library, "library-namespace", "", "with --cluster: namespace in which Blueprints are looked for too")
+	fs.StringVarP(&o.output, "output", "o", "text", "how to print: text or json")
 	fs.StringVarP(&o.functionVersion, "functionVersion", "v", functionVersion, "version of the functions; there is only one")
 	return cmd
 }
 
-func (o *options) run(ctx context.Context, kind string) error {
-	if (o.name == "") == (o.file == "") {
-		return errors.New("give either --filename or --name")
+// wanted is the kind that an argument asks for.
+func wanted(arg string) string {
+	switch strings.ToLower(arg) {
+	case "blueprint", "blueprints", "bp":
+		return kindBlueprint
+	case "actionset", "actionsets", "as":
+		return kindActionSet
+	case "profile", "profiles":
+		return kindProfile
+	case "trigger", "triggers", "actiontrigger", "actiontriggers":
+		return kindTrigger
 	}
-	if o.functionVersion != functionVersion {
-		return fmt.Errorf("--functionVersion: %q is not known; functions have one version, %s", o.functionVersion, functionVersion)
-	}
-	switch kind {
-	case "blueprint":
-		return o.blueprint(ctx)
-	case "profile":
-		return o.profile(ctx)
-	case "trigger", "actiontrigger":
-		return o.trigger(ctx)
-	default:
-		return fmt.Errorf("%q cannot be validated; blueprint, profile and trigger can", kind)
-	}
+	return ""
 }
 
-func (o *options) blueprint(ctx context.Context) error {
-	bp := &kanister.Blueprint{}
-	if err := o.read(kanister.GroupVersion.WithKind("Blueprint"), bp, func() (err error) {
-		clients, err := o.app.Kube.Clients()
+func (o *options) run(ctx context.Context, args []string) error {
+	kind := ""
+	if len(args) > 0 {
+		if kind = wanted(args[0]); kind != "" {
+			args = args[1:]
+		}
+	}
+	if err := o.positional(args); err != nil {
+		return err
+	}
+	if o.app.Kube.Namespace != "" && !o.namespaceGiven() {
+		o.namespace = o.app.Kube.Namespace
+	}
+	switch {
+	case (o.name == "") == (len(o.files) == 0):
+		return errors.New("give either --filename or --name")
+	case o.name != "" && kind == "":
+		return errors.New("--name needs the kind: blueprint, actionset, profile or trigger")
+	case o.functionVersion != functionVersion:
+		return fmt.Errorf("--functionVersion: %q is not known; functions have one version, %s", o.functionVersion, functionVersion)
+	case o.output != "text" && o.output != "json":
+		return fmt.Errorf("--output: %q is not one of text, json", o.output)
+	}
+	r := &report{}
+	if err := o.load(ctx, r, kind); err != nil {
+		return err
+	}
+	r.check()
+	if o.looks(kind) {
+		clients, err := o.clients(r)
 		if err != nil {
 			return err
 		}
-		bp, err = clients.Blueprints(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
-		return err // read says what
-	}); err != nil {
-		return err
+		c := &cluster{report: r, clients: clients, namespace: o.namespace, library: o.library, in: blueprint.ResolveInput{Now: o.app.Clock.Now()}}
+		c.check(ctx)
 	}
-	if len(bp.Actions) == 0 {
-		return fmt.Errorf("blueprint %s has no actions", bp.Name)
-	}
-	return o.verdict("blueprint "+bp.Name, problems(bp))
+	return o.print(r)
 }
 
-// read fills object from the file, strictly: an unknown field is a mistake in
-// what somebody wrote by hand. Without a file it calls get.
-func (o *options) read(want schema.GroupVersionKind, object any, get func() error) error {
-	kind := want.Kind
-	if o.name != "" {
-		err := get()
-		if apierrors.IsNotFound(err) {
-			return fmt.Errorf("there is no %s %s in namespace %s", kind, o.name, o.namespace)
+// positional takes arguments as files.
+func (o *options) positional(args []string) error {
+	for _, arg := range args {
+		if _, err := os.Stat(arg); arg != "-" && err != nil {
+			return fmt.Errorf("%q cannot be validated; blueprint, actionset, profile and trigger can, and it is no file either", arg)
 		}
-		if err != nil {
-			return fmt.Errorf("read %s %s/%s: %w", kind, o.namespace, o.name, err)
-		}
-		return nil
-	}
-	data, err := o.app.ReadFile(o.file)
-	if err != nil {
-		return fmt.Errorf("--filename: %w", err)
-	}
-	var meta metav1.TypeMeta
-	if err := yaml.Unmarshal(data, &meta); err != nil {
-		return fmt.Errorf("%s is not YAML: %w", o.file, err)
-	}
-	if meta.Kind != kind || meta.APIVersion != want.GroupVersion().String() {
-		return fmt.Errorf("%s holds apiVersion %q, kind %q; want %s, %s", o.file, meta.APIVersion, meta.Kind, want.GroupVersion(), kind)
-	}
-	if err := decode(data, object); err != nil {
-		return fmt.Errorf("%s: %w", o.file, err)
+		o.files = append(o.files, arg)
 	}
 	return nil
 }
 
-// decode is as strict as the API server with fieldValidation=Strict, and names
-// fields by their whole path.
-func decode(data []byte, object any) error {
-	text, err := yaml.YAMLToJSONStrict(data)
-	if err != nil {
-		return err // read names the file
-	}
-	unknown, err := kjson.UnmarshalStrict(text, object)
-	return errors.Join(append(unknown, err)...)
+// looks reports whether the cluster is asked. For a Profile it is, as in kanctl.
+func (o *options) looks(kind string) bool {
+	return !o.schemaOnly && (o.cluster || o.name != "" || kind == kindProfile)
 }
 
-func (o *options) verdict(what string, problems []string) error {
-	if len(problems) == 0 {
-		o.app.Printf("%s: no problem found\n", what)
+func (o *options) clients(r *report) (*kube.Clients, error) {
+	clients, err := o.app.Kube.Clients()
+	if err != nil && !o.cluster && r.count(blueprint.SeverityError) == 0 {
+		return nil, fmt.Errorf("look for the Secret (--schema-validation-only does not): %w", err)
+	}
+	return clients, err
+}
+
+// load reads the objects.
+func (o *options) load(ctx context.Context, r *report, kind string) error {
+	if o.name != "" {
+		found, err := o.get(ctx, kind)
+		if err != nil {
+			return err
+		}
+		r.objects = append(r.objects, found)
 		return nil
 	}
-	for _, problem := range problems {
-		o.app.Printf("%s: %s\n", what, problem)
+	files, err := sources(o.app, o.files)
+	if err != nil {
+		return err
 	}
-	if len(problems) == 1 {
-		return fmt.Errorf("%s has 1 problem", what)
+	r.load(files, kind)
+	if len(r.objects) == 0 && len(r.findings) == 0 {
+		return fmt.Errorf("there is no %s in %s", strings.Join(kinds(), ", "), o.files.String())
 	}
-	return fmt.Errorf("%s has %d problems", what, len(problems))
+	return nil
+}
+
+// get reads the object of the cluster that --name names.
+func (o *options) get(ctx context.Context, kind string) (*object, error) {
+	clients, err := o.app.Kube.Clients()
+	if err != nil {
+		return nil, err
+	}
+	found := &object{kind: kind, namespace: o.namespace, name: o.name}
+	switch kind {
+	case kindBlueprint:
+		found.value, err = clients.Blueprints(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+	case kindActionSet:
+		found.value, err = clients.ActionSets(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+	case kindProfile:
+		found.value, err = clients.Profiles(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+	default:
+		found.value, err = clients.ActionTriggers(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+	}
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("there is no %s %s in namespace %s", kind, o.name, o.namespace)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s/%s: %w", kind, o.namespace, o.name, err)
+	}
+	return found, nil
+}
+
+func (o *options) print(r *report) error {
+	if o.output == "json" {
+		if err := r.writeJSON(o.app.Out); err != nil {
+			return err
+		}
+		return r.summary()
+	}
+	for _, f := range r.sorted() {
+		o.app.Printf("%s\n", f.text())
+	}
+	for _, found := range r.objects {
+		if found.findings > 0 {
+			continue
+		}
+		o.ticks(found)
+		o.app.Printf("%s: no problem found\n", o.title(r, found))
+	}
+	return r.summary()
+}
+
+// title names an object, and its file if there are several.
+func (o *options) title(r *report, found *object) string {
+	title := strings.ToLower(strings.TrimPrefix(found.kind, "Action")) + " " + found.name
+	if found.kind == kindActionSet {
+		title = "actionset " + found.name
+	}
+	other := slices.ContainsFunc(r.objects, func(other *object) bool { return other.file != found.file })
+	if other && found.file != "" {
+		return found.file + ": " + title
+	}
+	return title
 }

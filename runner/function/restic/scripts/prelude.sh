@@ -75,10 +75,23 @@ $said" ;;
   esac
 }
 
+# What restic takes as files only.
+kept=
+trap '[ -z "$kept" ] || rm -f $kept' EXIT
+
+# keep TEXT puts a text into a file that only we may read; $file is its name.
+keep() {
+  file=$(mktemp) || fail 'credentials and certificates need a file; give the container a /tmp that can be written'
+  kept="$kept $file"
+  printf '%s' "$1" >"$file"
+}
+
 if [ -n "${SALVOR_GOOGLE_CREDENTIALS:-}" ]; then
-  GOOGLE_APPLICATION_CREDENTIALS=$(mktemp) || fail 'the Google credentials need a file; give the container a /tmp that can be written'
-  trap 'rm -f "$GOOGLE_APPLICATION_CREDENTIALS"' EXIT
-  printf '%s' "$SALVOR_GOOGLE_CREDENTIALS" >"$GOOGLE_APPLICATION_CREDENTIALS"
-  export GOOGLE_APPLICATION_CREDENTIALS
+  keep "$SALVOR_GOOGLE_CREDENTIALS"
+  export GOOGLE_APPLICATION_CREDENTIALS="$file"
   unset SALVOR_GOOGLE_CREDENTIALS
+fi
+if [ -n "${SALVOR_CA_BUNDLE:-}" ]; then
+  keep "$SALVOR_CA_BUNDLE"
+  export RESTIC_CACERT="$file"
 fi

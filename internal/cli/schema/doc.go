@@ -1,0 +1,2 @@
+// Package schema prints JSON Schemas of Salvor's resources: "salvor schema".
+package schema
