@@ -45,7 +45,7 @@ func TestCreateSuite(t *testing.T) {
 			{Name: "an empty claim", Set: map[string]any{"pvc": ""}, Want: `argument "pvc" is empty`},
 			{Name: "an empty namespace", Set: map[string]any{"namespace": ""}, Want: `argument "namespace" is empty`},
 			{Name: "no class", Set: map[string]any{"snapshotClass": nil}, Want: `argument "snapshotClass" is missing`},
-			{Name: "a list of labels", Set: map[string]any{"labels": []any{"x"}}, Want: `argument "labels" must be a map`},
+			{Name: "a list of labels", Set: map[string]any{"labels": "x"}, Want: `argument "labels" must be a map`},
 			{Name: "an unknown claim", Set: map[string]any{"pvc": "nope"}, Want: "read the claim", Reason: event.ReasonNotFound},
 		},
 	})
