@@ -37,10 +37,23 @@ func judge(as *kanister.ActionSet) verdict {
 		return ended
 	case as.DeletionTimestamp != nil:
 		return leaving
-	case s == "" || ours(as):
+	case s == "" || ours(as) || adopted(as) != "":
 		return admit
 	}
 	return foreign
+}
+
+// adopted says what is asked for an ActionSet that another engine began, empty for
+// nothing.
+func adopted(as *kanister.ActionSet) string {
+	if state(as) == "" || ours(as) {
+		return ""
+	}
+	switch how := as.Annotations[salvor.AnnotationAdopt]; how {
+	case salvor.AdoptContinue, salvor.AdoptFail:
+		return how
+	}
+	return ""
 }
 
 // check names the first field for which the ActionSet can never run, or returns

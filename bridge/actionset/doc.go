@@ -23,8 +23,10 @@
 //	                     for one without a state that is older than records live,
 //	                     in a store that is older than it
 //	a state, not ours    another engine (Kanister) started it and may still be at
-//	                     work, so it is left alone; delete it and create it again
-//	                     to have Salvor run it
+//	                     work, so it is left alone. The annotation salvor.io/adopt
+//	                     says that it is not: with "continue" a run is made as for
+//	                     a record that was lost, so that complete phases stay as
+//	                     they are; with "fail" it ends and nothing runs
 //
 // It is ours when the API server's own field ownership (metadata.managedFields)
 // has an entry of status.FieldManager.

@@ -238,7 +238,7 @@ func (in *Intake) present(ctx context.Context, ref status.Ref) error {
 	case foreign:
 		if _, again := in.told.LoadOrStore(ref.UID, true); !again && !isKnown {
 			in.logger(ref).Info().Str("state", string(state(as))).
-				Msg("left alone: another engine has started this ActionSet; delete it and create it again to have Salvor run it")
+				Msg("left alone: another engine has started this ActionSet; if that engine is gone, salvor adopt hands it to Salvor")
 		}
 		return nil
 	case admit:
@@ -290,6 +290,10 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 	if done, err := in.settled(ctx, as); done || err != nil {
 		return err
 	}
+	if adopted(as) == salvor.AdoptFail {
+		in.reject(ctx, as, &event.Failure{Reason: event.ReasonInterrupted, Message: leftBehind})
+		return nil
+	}
 	run := newRun(as, now)
 	lost := state(as) != ""
 	if lost {
@@ -317,7 +321,7 @@ func (in *Intake) create(ctx context.Context, as *kanister.ActionSet) error {
 		}
 		in.logger(ref).Info().Bool("recovered", lost).Msg("run created")
 		if lost {
-			in.tellRecovered(ref, run)
+			in.tellRecovered(ref, run, adopted(as) != "")
 		}
 		in.Projection.Update(ctx, stream.RunUpdate{Run: run, Revision: revision})
 		if seen, ok := in.Watcher.Lookup(ref.Namespace, ref.Name); !ok || seen.UID != as.UID {

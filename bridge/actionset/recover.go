@@ -145,8 +145,12 @@ func recall(s *kanister.ActionSetStatus, run *event.Run) {
 	}
 }
 
-// tellRecovered says what was made of a lost record.
-func (in *Intake) tellRecovered(ref status.Ref, run *event.Run) {
+// leftBehind is how an ActionSet ends that its engine left and nobody goes on with.
+const leftBehind = "the engine that began this ActionSet left it, and it was asked to be ended as failed (salvor adopt --fail); " +
+	"nothing was run to end it, also not the deferPhase: look at what it left behind"
+
+// tellRecovered says what was made of a lost record, or of the run of another engine.
+func (in *Intake) tellRecovered(ref status.Ref, run *event.Run, foreign bool) {
 	done, all := 0, 0
 	for i := range run.Actions {
 		if run.Actions[i].Recovered == nil {
@@ -158,6 +162,11 @@ func (in *Intake) tellRecovered(ref status.Ref, run *event.Run) {
 				done++
 			}
 		}
+	}
+	if foreign {
+		in.Projection.Notice(ref, corev1.EventTypeNormal, status.ReasonRunRecovered, fmt.Sprintf(
+			"Taken over from another engine, whose status has %d of %d phases complete; the template parameters are resolved anew", done, all))
+		return
 	}
 	in.Projection.Notice(ref, corev1.EventTypeWarning, status.ReasonRunRecovered, fmt.Sprintf(
 		"The record of this run was lost with its store; it was made anew from the status, which has %d of %d phases complete", done, all))

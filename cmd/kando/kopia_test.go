@@ -37,9 +37,9 @@ const (
 
 // called is one call of the stand-in.
 type called struct {
-	Args     []string
-	Password string
-	Stdin    string
+	Args     []string `json:"args"`
+	Password string   `json:"password"`
+	Stdin    string   `json:"stdin"`
 }
 
 func standInForKopia(args []string) int {
@@ -337,15 +337,19 @@ func TestRealKopia(t *testing.T) {
 
 	const size = 5 << 20
 	line := kando(random(size), "location", "push", "-", "-p", p, "-s", "mysql/1/dump.gz")
-	var published struct{ Key, Value string }
+	var published struct {
+		Value string `json:"value"`
+	}
 	require.NoError(t, json.Unmarshal([]byte(strings.TrimPrefix(line, "###Phase-output###: ")), &published))
 	want, err := io.ReadAll(random(size))
 	require.NoError(t, err)
 	got := kando(nil, "location", "pull", "-", "-p", p, "-s", "mysql/1/dump.gz", "-k", published.Value)
-	assert.True(t, got == string(want), "what came back differs")
-	var snapshot struct{ ID string }
+	assert.Zero(t, strings.Compare(got, string(want)), "what came back differs")
+	var snapshot struct {
+		ID string `json:"id"`
+	}
 	require.NoError(t, json.Unmarshal([]byte(published.Value), &snapshot))
-	assert.True(t, kopia("snapshot", "restore", "--no-progress", snapshot.ID, filepath.Join(dir, "restored")) == "")
+	kopia("snapshot", "restore", "--no-progress", snapshot.ID, filepath.Join(dir, "restored"))
 	restored, err := os.ReadFile(filepath.Join(dir, "restored", "dump.gz"))
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(want, restored), "kopia reads something else")

@@ -21,7 +21,7 @@ var version = "dev"
 
 // gcPercent: most of what kando holds is the few buffers of an upload, used again
 // and again, so collecting early costs little time and keeps it within 64 MiB.
-const gcPercent = 25
+const gcPercent = 10
 
 func main() {
 	debug.SetGCPercent(gcPercent)

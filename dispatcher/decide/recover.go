@@ -62,7 +62,7 @@ func (m *machine) takeOverPhase(s step, was kanister.Phase, plan PhasePlan) bool
 			s.phase.Attempt = ran
 			m.failAttempt(s, event.StateFailed, &event.Failure{
 				Reason: event.ReasonInterrupted,
-				Message: "it was running when the record of the run was lost, and " + plan.Func +
+				Message: "it was running when the record of the run was lost or its engine left it, and " + plan.Func +
 					" may not be run again without knowing how far it came; look at what it did, then retry the run",
 			})
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -35,6 +36,9 @@ type Options struct {
 	// Role is assumed on top of the credential. Empty: the role that the
 	// credential's Secret names, if any.
 	Role string
+	// RoleDuration is how long the keys of a role are good, as far as the role allows
+	// it. Default 15 min; only whoever hands the keys on needs more.
+	RoleDuration time.Duration
 	// Region; empty is AWS_REGION for the identity around the process, else
 	// DefaultRegion.
 	Region string
@@ -110,6 +114,9 @@ func assume(cfg aws.Config, role string, o Options) aws.CredentialsProvider {
 	})
 	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, role, func(a *stscreds.AssumeRoleOptions) {
 		a.RoleSessionName = roleName
+		if o.RoleDuration > 0 {
+			a.Duration = o.RoleDuration
+		}
 	}))
 }
 

@@ -95,6 +95,7 @@ func profileFields() []Field {
 		{".Profile.Credential.KopiaServerSecret.Cert", "the server's certificate"},
 		{".Profile.Credential.KopiaServerSecret.ConnectOptions.<option>", "options of the connection, numbers"},
 		{".Profile.SkipSSLVerify", "whether any server certificate is accepted"},
+		{".Profile.CABundle", "PEM of the authorities to trust beside the system's; there only when the Profile names some"},
 	}
 }
 

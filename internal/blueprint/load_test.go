@@ -253,6 +253,31 @@ func TestObjectIsASecret(t *testing.T) {
 	require.ErrorContains(t, err, `"nope" not found in .Object.data; it has key`)
 }
 
+// Without a credential it is the identity of the pod that does the work; the shape
+// is Kanister's, and the authorities come with it only when the Profile names some.
+func TestProfileWithoutACredential(t *testing.T) {
+	const profile = "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nlocation: {type: s3Compliant, bucket: bk}\nmetadata: {name: s3, namespace: app"
+	const shape = `{"Location":{"type":"s3Compliant","bucket":"bk","endpoint":"","prefix":"","region":""},"Credential":{"Type":"","KeyPair":null,"Secret":null,"KopiaServerSecret":null},"SkipSSLVerify":false`
+	const ca = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca, namespace: app}\ndata: {ca.crt: PEM-1, other: PEM-2}"
+	for manifest, want := range map[string]string{
+		profile + "}":                                               shape + "}",
+		profile + "}\ncredential: {}":                               shape + "}",
+		profile + "}\ncredential: null":                             shape + "}",
+		profile + ", annotations: {salvor.io/ca-bundle: ca}}":       shape + `,"CABundle":"PEM-1"}`,
+		profile + ", annotations: {salvor.io/ca-bundle: ca/other}}": shape + `,"CABundle":"PEM-2"}`,
+	} {
+		_, c := newAPI(t, append(appManifests(), manifest, ca)...)
+		v, err := Load(t.Context(), c, Scope{Params: resolved(t, c, appInput()), Blueprint: parseBlueprint(t, testBlueprint), Action: "backup", Kind: event.KindCore})
+		require.NoError(t, err)
+		got, err := v.Render(`{{ toJson .Profile }}`)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	_, c := newAPI(t, append(appManifests(), profile+", annotations: {salvor.io/ca-bundle: ca/none}}", ca)...)
+	_, err := Resolve(t.Context(), c, appInput())
+	require.ErrorContains(t, err, `(Profile "app/s3").metadata.annotations[salvor.io/ca-bundle]: ConfigMap "app/ca" has no key "none"`)
+}
+
 // The credential is a whole Secret.
 func TestProfileWithASecret(t *testing.T) {
 	manifest := "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: s3, namespace: app}\nlocation: {type: s3Compliant, bucket: bk}\nskipSSLVerify: true\ncredential: {type: secret, secret: {name: cloud}}"

@@ -76,4 +76,6 @@ type ProfileRef struct {
 	Location      kanister.Location    `json:"location"`
 	Credential    *kanister.Credential `json:"credential,omitempty"`
 	SkipSSLVerify bool                 `json:"skipSSLVerify,omitempty"`
+	// CABundle is the Profile's annotation of that name.
+	CABundle string `json:"caBundle,omitempty"`
 }

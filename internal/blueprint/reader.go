@@ -58,11 +58,14 @@ func (r *reader) profile(ctx context.Context, field string, ref *ProfileRef) (*p
 		},
 		SkipSSLVerify: ref.SkipSSLVerify,
 	}
-	if ref.Credential == nil {
-		if ref.Location.Type == kanister.LocationTypeFilestore {
-			return p, nil
+	if err := r.caBundle(ctx, field, ref, p); err != nil {
+		return nil, err
+	}
+	if ref.Credential == nil || *ref.Credential == (kanister.Credential{}) {
+		if ref.Location.Type == kanister.LocationTypeKopia {
+			return nil, errorf(event.ReasonInvalid, "%s: credential is missing; refer to the Secret that opens the %s location", field, ref.Location.Type)
 		}
-		return nil, errorf(event.ReasonInvalid, "%s: credential is missing; refer to the Secret that opens the %s location", field, ref.Location.Type)
+		return p, nil // the identity of the pod that does the work
 	}
 	c := &credentials{reader: r, field: field + ".credential", ref: ref}
 	p.Credential.Type = profile.CredentialType(ref.Credential.Type)
@@ -81,6 +84,26 @@ func (r *reader) profile(ctx context.Context, field string, ref *ProfileRef) (*p
 		return nil, err
 	}
 	return p, nil
+}
+
+// caBundle reads the authorities that the Profile names.
+func (r *reader) caBundle(ctx context.Context, field string, ref *ProfileRef, p *profile.Profile) error {
+	if ref.CABundle == "" {
+		return nil
+	}
+	field += ".metadata.annotations[" + kanister.AnnotationCABundle + "]"
+	name, key, _ := strings.Cut(ref.CABundle, "/")
+	key = orElse(key, "ca.crt")
+	cm, err := r.configMap(ctx, field, ref.Namespace, name)
+	if err != nil {
+		return err
+	}
+	bundle, ok := cm.Data[key]
+	if !ok {
+		return errorf(event.ReasonNotFound, "%s: %s has no key %q; %s", field, what("ConfigMap", ref.Namespace, name), key, has(slices.Sorted(maps.Keys(cm.Data))))
+	}
+	p.CABundle = bundle
+	return nil
 }
 
 // credentials reads the parts of one Profile's credential.

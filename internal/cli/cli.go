@@ -94,8 +94,9 @@ func New(a *app.App, p Program) (*cobra.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	root.AddCommand(server, create(a), get.Command(a), wait.Command(a), emit.Command(a), events.Command(a), validate.Command(a), schema.Command(a), render.Command(a), version(a, p),
-		request.Cancel(a), request.Retry(a), request.Pause(a), request.Resume(a), dlq.Command(a, group))
+	root.AddCommand(server, create(a), get.Command(a), wait.Command(a), emit.Command(a), events.Command(a),
+		validate.Command(a), schema.Command(a), render.Command(a), version(a, p),
+		request.Cancel(a), request.Retry(a), request.Adopt(a), request.Pause(a), request.Resume(a), dlq.Command(a, group))
 	return root, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	bridgestatus "github.com/salvor-io/salvor/bridge/status"
 )
 
 // shop fills the namespace with what a backup names.
@@ -59,13 +60,20 @@ func (s *shell) only() *kanister.ActionSet {
 	return &list.Items[0]
 }
 
+// setStatus writes a status as the bridge does.
 func (s *shell) setStatus(name string, status kanister.ActionSetStatus) {
+	s.t.Helper()
+	s.setStatusAs(bridgestatus.FieldManager, name, status)
+}
+
+// setStatusAs writes a status as another engine.
+func (s *shell) setStatusAs(manager, name string, status kanister.ActionSetStatus) {
 	s.t.Helper()
 	client := s.clients.ActionSets(s.namespace)
 	as, err := client.Get(s.t.Context(), name, metav1.GetOptions{})
 	require.NoError(s.t, err)
 	as.Status = &status
-	_, err = client.UpdateStatus(s.t.Context(), as, metav1.UpdateOptions{})
+	_, err = client.UpdateStatus(s.t.Context(), as, metav1.UpdateOptions{FieldManager: manager})
 	require.NoError(s.t, err)
 }
 

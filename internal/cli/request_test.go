@@ -190,3 +190,26 @@ func TestDeadLetters(t *testing.T) {
 	assert.NotEmpty(t, s.get("bad").Labels[salvor.LabelRetry])
 	assert.Equal(t, 1, s.run("dlq").code)
 }
+
+// An ActionSet that Kanister left running is handed over by name, and by nothing else.
+func TestAdoptCommand(t *testing.T) {
+	s := newShell(t)
+	s.actionSet("left")
+	assert.Contains(t, s.run("adopt", "left").err, "was not begun by anybody")
+	s.setStatusAs("controller", "left", status(running, complete, running, pending))
+	for _, verb := range []string{"retry", "cancel"} {
+		got := s.run(verb, "left")
+		assert.Equal(t, 1, got.code)
+		assert.Contains(t, got.err, "was begun by another engine", verb)
+		assert.Contains(t, got.err, "salvor adopt", verb)
+	}
+	assert.Equal(t, result{0, "actionset left is handed to Salvor, which goes on with it\n", ""}, s.run("adopt", "left"))
+	assert.Equal(t, salvor.AdoptContinue, s.get("left").Annotations[salvor.AnnotationAdopt])
+	assert.Equal(t, result{0, "actionset left is handed to Salvor, which ends it\n", ""}, s.run("adopt", "left", "--fail"))
+	assert.Equal(t, salvor.AdoptFail, s.get("left").Annotations[salvor.AnnotationAdopt])
+
+	s.setStatusAs("controller", "left", status(failed, complete, failed, complete))
+	assert.Contains(t, s.run("adopt", "left").err, "has already ended")
+	assert.Equal(t, 3, s.run("adopt", "nobody").code)
+	assert.Contains(t, s.run("adopt").err, "adopt takes the name of an ActionSet")
+}

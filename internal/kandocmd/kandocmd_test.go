@@ -66,25 +66,6 @@ func directory(t *testing.T) (profileJSON, dir string) {
 	return toJSON(t, &profile.Profile{Location: profile.Location{Type: profile.LocationFilestore, Bucket: dir, Prefix: "pre"}}), dir
 }
 
-func TestOutputIsThatOfKanister(t *testing.T) {
-	for value, want := range map[string]string{
-		"V":            `###Phase-output###: {"key":"K","value":"V"}` + "\n",
-		"":             `###Phase-output###: {"key":"K","value":""}` + "\n",
-		"-5":           `###Phase-output###: {"key":"K","value":"-5"}` + "\n",
-		"two\nlines":   `###Phase-output###: {"key":"K","value":"two\nlines"}` + "\n",
-		`{"a":"ä\"b"}`: `###Phase-output###: {"key":"K","value":"{\"a\":\"ä\\\"b\"}"}` + "\n",
-	} {
-		assert.Equal(t, want, succeed(t, nil, "output", "K", value))
-	}
-}
-
-func TestOutputRefuses(t *testing.T) {
-	assert.Contains(t, fails(t, nil, "output", "back-up", "v"), "use _ instead of -")
-	assert.Contains(t, fails(t, nil, "output", "", "v"), "key is empty")
-	assert.Contains(t, fails(t, nil, "output", "k"), "got 1 arguments")
-	assert.Contains(t, fails(t, nil, "output", "k", "two", "words"), "quote a value")
-}
-
 // The commands of the blueprints people have, on a real S3 server.
 func TestTheCommandsOfBlueprints(t *testing.T) {
 	server := s3test.Start(t)

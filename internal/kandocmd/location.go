@@ -21,6 +21,7 @@ import (
 type locationFlags struct {
 	host          Host
 	profile       string
+	caFile        string
 	path          string
 	kopiaSnapshot string
 }
@@ -36,6 +37,8 @@ func newLocation(h Host) *cobra.Command {
 		"the profile as JSON, {{ toJson .Profile }}, or @file to read it from a file (required)")
 	cmd.PersistentFlags().StringVarP(&f.path, "path", "s", "",
 		"the path of the object, below the prefix of the profile")
+	cmd.PersistentFlags().StringVar(&f.caFile, "ca-file", "",
+		"a PEM file of authorities to trust beside the profile's and the system's")
 	cmd.AddCommand(newPush(f), newPull(f), newDelete(f))
 	return cmd
 }
@@ -86,7 +89,12 @@ func newDelete(f *locationFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete",
 		Short: "Delete the object at the path and all objects below it",
-		Args:  cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 { // Kanister's deletes what the first word of the path names
+				return fmt.Errorf("location delete takes no argument, but got %q; quote a path that has spaces", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.with(cmd, stores{
 				objects: func(ctx context.Context, l *location.Location) error {
@@ -132,7 +140,7 @@ func (f *locationFlags) with(cmd *cobra.Command, do stores) error {
 }
 
 func withObjects(ctx context.Context, p *profile.Profile, do func(context.Context, *location.Location) error) (err error) {
-	l, err := location.Open(ctx, p)
+	l, err := location.Open(ctx, p, location.OwnPod())
 	if err != nil {
 		return err
 	}
@@ -169,6 +177,13 @@ func (f *locationFlags) readProfile() (*profile.Profile, error) {
 	p, err := profile.Parse(bytes.TrimSpace(data))
 	if err != nil {
 		return nil, fmt.Errorf("--profile: %w", err)
+	}
+	if f.caFile != "" {
+		pem, err := os.ReadFile(f.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--ca-file: %w", err)
+		}
+		p.CABundle += "\n" + string(pem)
 	}
 	return p, nil
 }

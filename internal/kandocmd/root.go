@@ -92,12 +92,13 @@ func needCommand(cmd *cobra.Command, args []string) error {
 // newLogger takes the level names of Kanister, which are those of logrus.
 func newLogger(verbosity string, w io.Writer) (zerolog.Logger, error) {
 	name := strings.ToLower(verbosity)
-	if name == "warning" {
+	switch name {
+	case "trace", "debug", "info", "warn", "error", "fatal", "panic":
+	case "warning":
 		name = zerolog.LevelWarnValue
-	}
-	level, err := zerolog.ParseLevel(name)
-	if err != nil || name == "" {
+	default:
 		return zerolog.Nop(), fmt.Errorf("--verbosity %q is unknown; use error, warning, info or debug", verbosity)
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger(), nil
+	level, err := zerolog.ParseLevel(name)
+	return zerolog.New(w).Level(level).With().Timestamp().Logger(), err
 }

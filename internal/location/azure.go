@@ -8,15 +8,17 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"gocloud.dev/blob/azureblob"
 
 	"github.com/salvor-io/salvor/internal/profile"
 )
 
-// openAzure opens a container of Azure Blob Storage with the account's key.
-func (l *Location) openAzure(ctx context.Context, p *profile.Profile) error {
+// openAzure opens a container of Azure Blob Storage.
+func (l *Location) openAzure(ctx context.Context, p *profile.Profile, o options) error {
 	keys, err := azureKeysOf(&p.Credential)
 	if err != nil {
 		return err
@@ -25,18 +27,23 @@ func (l *Location) openAzure(ctx context.Context, p *profile.Profile) error {
 	if err != nil {
 		return err
 	}
-	credential, err := container.NewSharedKeyCredential(keys.account, keys.key)
-	if err != nil {
-		return errors.New("the storage key is not base64; copy it again from the storage account")
-	}
 	transport, err := httpTransport(p)
 	if err != nil {
 		return err
 	}
-	options := &container.ClientOptions{}
-	options.Transport = &http.Client{Transport: transport}
-	options.Telemetry = policy.TelemetryOptions{ApplicationID: "salvor"}
-	client, err := container.NewClientWithSharedKeyCredential(service+"/"+url.PathEscape(p.Location.Bucket), credential, options)
+	clientOptions := &container.ClientOptions{}
+	clientOptions.Transport = &http.Client{Transport: transport}
+	clientOptions.Telemetry = policy.TelemetryOptions{ApplicationID: "salvor"}
+	address := service + "/" + url.PathEscape(p.Location.Bucket)
+	var client *container.Client
+	if keys.federated {
+		if err := o.mayHaveToken(service, ".core.windows.net", ".core.usgovcloudapi.net", ".core.chinacloudapi.cn", ".storage.azure.net"); err != nil {
+			return err
+		}
+		client, err = azureWithIdentity(address, keys, clientOptions)
+	} else {
+		client, err = azureWithKey(address, keys, clientOptions)
+	}
 	if err != nil {
 		return err
 	}
@@ -45,24 +52,58 @@ func (l *Location) openAzure(ctx context.Context, p *profile.Profile) error {
 	return err
 }
 
-// azureKeys is what a credential holds for Azure.
-type azureKeys struct{ account, key, environment string }
+func azureWithKey(address string, keys azureKeys, o *container.ClientOptions) (*container.Client, error) {
+	credential, err := container.NewSharedKeyCredential(keys.account, keys.key)
+	if err != nil {
+		return nil, errors.New("the storage key is not base64; copy it again from the storage account")
+	}
+	return container.NewClientWithSharedKeyCredential(address, credential, o)
+}
+
+// azureWithIdentity uses the identity around the process: that of the environment,
+// the workload identity of the pod's service account, or the node's managed identity.
+func azureWithIdentity(address string, keys azureKeys, o *container.ClientOptions) (*container.Client, error) {
+	clientOptions := policy.ClientOptions{Transport: o.Transport, Telemetry: o.Telemetry}
+	switch domain, _ := azureDomain(keys.environment); domain {
+	case azureGovernment:
+		clientOptions.Cloud = cloud.AzureGovernment
+	case azureChina:
+		clientOptions.Cloud = cloud.AzureChina
+	}
+	credential, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+		ClientOptions: clientOptions,
+		// The authority is that of the environment, which is trusted; asking the
+		// public cloud about it would fail in every other.
+		DisableInstanceDiscovery: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the profile has no storage key, and the process has no identity: %w", err)
+	}
+	return container.NewClient(address, credential, o)
+}
+
+// azureKeys is what a credential holds for Azure. Without a key, federated says
+// that the identity around the process takes its place.
+type azureKeys struct {
+	account, key, environment string
+	federated                 bool
+}
 
 func azureKeysOf(c *profile.Credential) (azureKeys, error) {
+	if c.Ambient() {
+		return azureKeys{federated: true}, nil
+	}
 	if c.Type == profile.CredentialKeyPair {
 		return azureKeys{account: c.KeyPair.ID, key: c.KeyPair.Secret}, nil
 	}
 	s := c.Secret
-	if strings.EqualFold(s.Value(profile.AzureFederatedIdentity), "true") {
-		return azureKeys{}, fmt.Errorf("%s is not supported yet; put %s into the Secret",
-			profile.AzureFederatedIdentity, profile.AzureStorageKey)
-	}
 	keys := azureKeys{
 		account:     strings.TrimSpace(s.Value(profile.AzureStorageAccount)),
 		key:         strings.TrimSpace(s.Value(profile.AzureStorageKey)),
 		environment: strings.TrimSpace(s.Value(profile.AzureStorageEnvironment)),
+		federated:   strings.EqualFold(strings.TrimSpace(s.Value(profile.AzureFederatedIdentity)), "true"),
 	}
-	if keys.account == "" || keys.key == "" {
+	if keys.account == "" || (keys.key == "" && !keys.federated) {
 		return azureKeys{}, needKeys(s, profile.SecretAzure, profile.AzureStorageAccount, profile.AzureStorageKey)
 	}
 	return keys, nil
@@ -71,6 +112,12 @@ func azureKeysOf(c *profile.Credential) (azureKeys, error) {
 // azureService returns the URL of the account's blob service. An endpoint may be
 // that URL, the host of a private cloud without the account, or an emulator.
 func azureService(endpoint string, keys azureKeys) (string, error) {
+	if keys.account == "" {
+		if endpoint == "" {
+			return "", errors.New("a profile without a credential does not say which storage account; write its URL into Location.endpoint, like https://ACCOUNT.blob.core.windows.net")
+		}
+		return endpointURL(endpoint)
+	}
 	if endpoint == "" {
 		domain, err := azureDomain(keys.environment)
 		return "https://" + keys.account + "." + domain, err
@@ -94,15 +141,21 @@ func azureService(endpoint string, keys azureKeys) (string, error) {
 	}
 }
 
-// azureDomain knows the names Azure gives its clouds.
+// The names Azure gives its clouds, and the domains of their blob services.
+const (
+	azurePublic     = "blob.core.windows.net"
+	azureGovernment = "blob.core.usgovcloudapi.net"
+	azureChina      = "blob.core.chinacloudapi.cn"
+)
+
 func azureDomain(environment string) (string, error) {
 	switch strings.ToUpper(environment) {
 	case "", "AZURECLOUD", "AZUREPUBLICCLOUD":
-		return "blob.core.windows.net", nil
+		return azurePublic, nil
 	case "AZUREUSGOVERNMENT", "AZUREUSGOVERNMENTCLOUD":
-		return "blob.core.usgovcloudapi.net", nil
+		return azureGovernment, nil
 	case "AZURECHINACLOUD":
-		return "blob.core.chinacloudapi.cn", nil
+		return azureChina, nil
 	default:
 		return "", fmt.Errorf("%s %q is unknown; use AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud, or set Location.endpoint",
 			profile.AzureStorageEnvironment, environment)

@@ -3,6 +3,7 @@ package location
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,21 +25,11 @@ import (
 // gcsScope is what a service account is asked for: objects, not buckets.
 const gcsScope = "https://www.googleapis.com/auth/devstorage.read_write"
 
-// openGCS opens a bucket of Google Cloud Storage with a service account key.
-func (l *Location) openGCS(ctx context.Context, p *profile.Profile) error {
+// openGCS opens a bucket of Google Cloud Storage.
+func (l *Location) openGCS(ctx context.Context, p *profile.Profile, o options) error {
 	endpoint, err := endpointURL(p.Location.Endpoint)
 	if err != nil {
 		return err
-	}
-	key, err := serviceKeyOf(&p.Credential)
-	if err != nil {
-		return err
-	}
-	// Only keys of service accounts: the other kinds of credential file can name
-	// a program to run or a URL to fetch, and a profile comes from a tenant.
-	account, err := google.JWTConfigFromJSON(key, gcsScope)
-	if err != nil {
-		return errors.New("the service account key is not the JSON of a service account; download it again from Google Cloud")
 	}
 	transport, err := httpTransport(p)
 	if err != nil {
@@ -46,7 +37,16 @@ func (l *Location) openGCS(ctx context.Context, p *profile.Profile) error {
 	}
 	// Fetching a token is a request too.
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport})
-	client, err := gcp.NewHTTPClient(transport, account.TokenSource(ctx))
+	var tokens oauth2.TokenSource
+	if p.Credential.Ambient() {
+		tokens, err = googleIdentity(ctx, endpoint, o)
+	} else {
+		tokens, err = googleCredential(ctx, &p.Credential, o)
+	}
+	if err != nil {
+		return err
+	}
+	client, err := gcp.NewHTTPClient(transport, tokens)
 	if err != nil {
 		return err
 	}
@@ -88,6 +88,50 @@ func (l *Location) uploadChunks(ctx context.Context, key string, r io.Reader) er
 			return nil
 		},
 	})
+}
+
+// googleIdentity is the identity around the process: GOOGLE_APPLICATION_CREDENTIALS
+// (also of a workload identity federation), else that of the pod's service account
+// on GKE, from the metadata server.
+func googleIdentity(ctx context.Context, endpoint string, o options) (oauth2.TokenSource, error) {
+	if err := o.mayHaveToken(endpoint, ".googleapis.com"); err != nil {
+		return nil, err
+	}
+	found, err := google.FindDefaultCredentials(ctx, gcsScope)
+	if err != nil {
+		return nil, fmt.Errorf("the profile has no credential, and the process has no identity: %w", err)
+	}
+	return found.TokenSource, nil
+}
+
+// googleCredential is a credential file in the profile. A profile comes from a
+// tenant, and some kinds of file name a program to run, a file to read or a URL to
+// fetch, so in Salvor's own processes only the kinds that do not are taken.
+func googleCredential(ctx context.Context, c *profile.Credential, o options) (oauth2.TokenSource, error) {
+	key, err := serviceKeyOf(c)
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Type google.CredentialsType `json:"type"`
+	}
+	if err := json.Unmarshal(key, &file); err != nil {
+		return nil, errors.New("the service account key is not JSON; download it again from Google Cloud")
+	}
+	switch file.Type {
+	case google.ServiceAccount, google.AuthorizedUser:
+	case google.ExternalAccount, google.ExternalAccountAuthorizedUser, google.ImpersonatedServiceAccount, google.GDCHServiceAccount:
+		if !o.ownPod {
+			return nil, fmt.Errorf("a Google credential of type %q names what to read or to ask, so it is used in task pods only; use a service account key", file.Type)
+		}
+	default:
+		return nil, fmt.Errorf("a Google credential of type %q is not known; use a service account key", file.Type)
+	}
+	found, err := google.CredentialsFromJSONWithType(ctx, key, file.Type, gcsScope)
+	if err != nil {
+		return nil, fmt.Errorf("the Google credential of type %q cannot be used; download it again from Google Cloud", file.Type)
+	}
+	return found.TokenSource, nil
 }
 
 // serviceKeyOf returns the JSON of the service account. People keep it as it is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
@@ -26,8 +27,11 @@ const (
 type Location struct {
 	bucket *blob.Bucket
 	upload uploadFunc
-	prefix string
-	where  place
+	// dropUploads removes what killed processes have left of uploads to key and to
+	// what is below it; nil where the store does that itself.
+	dropUploads func(ctx context.Context, key string) error
+	prefix      string
+	where       place
 }
 
 // uploadFunc writes r to key, all of it or nothing. When r fails ctx is done.
@@ -35,7 +39,11 @@ type uploadFunc func(ctx context.Context, key string, r io.Reader) error
 
 // Open opens the store of a profile. It makes no request: what is wrong with the
 // address or the credential shows at the first use.
-func Open(ctx context.Context, p *profile.Profile) (*Location, error) {
+func Open(ctx context.Context, p *profile.Profile, opts ...Option) (*Location, error) {
+	var o options
+	for _, option := range opts {
+		option(&o)
+	}
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -45,9 +53,9 @@ func Open(ctx context.Context, p *profile.Profile) (*Location, error) {
 	case profile.LocationS3:
 		err = l.openS3(ctx, p)
 	case profile.LocationGCS:
-		err = l.openGCS(ctx, p)
+		err = l.openGCS(ctx, p, o)
 	case profile.LocationAzure:
-		err = l.openAzure(ctx, p)
+		err = l.openAzure(ctx, p, o)
 	case profile.LocationFilestore:
 		err = l.openDirectory(p)
 	case profile.LocationKopia:
@@ -72,8 +80,12 @@ func OpenURL(ctx context.Context, url string) (*Location, error) {
 	l := &Location{bucket: bucket, where: where}
 	l.upload = l.uploadChunks
 	var client *s3.Client
-	if bucket.As(&client) {
-		l.upload = newUploader(newS3Store(client, where.bucket)).upload
+	var azure *container.Client
+	switch {
+	case bucket.As(&client):
+		l.useS3(newS3Store(client, where.bucket))
+	case bucket.As(&azure):
+		l.upload = newUploader(&azureStore{azure}).upload
 	}
 	return l, nil
 }
@@ -140,6 +152,9 @@ func (l *Location) Delete(ctx context.Context, path string) (int, error) {
 	below, err := l.deleteBelow(ctx, key+"/")
 	if deleted {
 		below++
+	}
+	if err == nil && l.dropUploads != nil {
+		err = l.where.fail("delete", key, l.dropUploads(ctx, key))
 	}
 	return below, err
 }

@@ -43,8 +43,12 @@ func (l *Location) openS3(ctx context.Context, p *profile.Profile) error {
 	if l.bucket, err = s3blob.OpenBucket(ctx, client, p.Location.Bucket, nil); err != nil {
 		return err
 	}
-	l.upload = newUploader(newS3Store(client, p.Location.Bucket)).upload
+	l.useS3(newS3Store(client, p.Location.Bucket))
 	return nil
+}
+
+func (l *Location) useS3(store *s3Store) {
+	l.upload, l.dropUploads = newUploader(store).upload, store.dropUploads
 }
 
 // needKeys is the error of a Secret that lacks keys or is of another type.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,4 +131,29 @@ func (m *s3Upload) abort(ctx context.Context) error {
 		}
 		sleep(ctx, time.Duration(attempt)*abortPause)
 	}
+}
+
+// dropUploads aborts the unfinished uploads of key and of what is below it. A store
+// that cannot list them, or a credential that may not, is no error: deleting the
+// objects has succeeded, and nobody could do more.
+func (s *s3Store) dropUploads(ctx context.Context, key string) error {
+	name := nameIn(s3Special, key)
+	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: &name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return ctx.Err()
+		}
+		for _, upload := range page.Uploads {
+			at := aws.ToString(upload.Key)
+			if at != name && !strings.HasPrefix(at, name+"/") {
+				continue
+			}
+			err := (&s3Upload{s3Store: s, key: at, id: upload.UploadId}).abort(ctx)
+			if err != nil && ctx.Err() != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -67,6 +67,9 @@ func (p Profile) requireBucket() error {
 }
 
 func (c Credential) validate() error {
+	if c.Ambient() {
+		return nil
+	}
 	switch c.Type {
 	case CredentialKeyPair:
 		if c.KeyPair == nil || c.KeyPair.ID == "" || c.KeyPair.Secret == "" {
@@ -79,7 +82,7 @@ func (c Credential) validate() error {
 	case CredentialKopia:
 		return errors.New("profile: Kopia credentials are not supported yet; use keyPair or secret")
 	default:
-		return fmt.Errorf("profile: Credential.Type %q is unknown; use keyPair or secret", c.Type)
+		return fmt.Errorf("profile: Credential.Type %q is unknown; use keyPair or secret, or leave the credential out for the identity of the service account", c.Type)
 	}
 	return nil
 }

@@ -26,7 +26,12 @@ func (l Location) String() string {
 }
 
 // String says which type of credential it is, and no more.
-func (c Credential) String() string { return fmt.Sprintf("%s credential %s", c.Type, hidden) }
+func (c Credential) String() string {
+	if c.Ambient() {
+		return "no credential"
+	}
+	return fmt.Sprintf("%s credential %s", c.Type, hidden)
+}
 
 // GoString is String, so that %#v shows no more.
 func (c Credential) GoString() string { return c.String() }

@@ -69,12 +69,20 @@ type Location struct {
 	Region string `json:"region"`
 }
 
-// Credential is what opens a Location. Type says which field is filled.
+// Credential is what opens a Location. Type says which field is filled; the zero
+// value is the identity around the process.
 type Credential struct {
 	Type              CredentialType     `json:"Type"`
 	KeyPair           *KeyPair           `json:"KeyPair"`
 	Secret            *Secret            `json:"Secret"`
 	KopiaServerSecret *KopiaServerSecret `json:"KopiaServerSecret"`
+}
+
+// Ambient says that there is no credential: the identity around the process is
+// used, such as that of the pod's service account (IRSA, GKE, Azure workload
+// identity).
+func (c Credential) Ambient() bool {
+	return c.Type == "" && c.KeyPair == nil && c.Secret == nil && c.KopiaServerSecret == nil
 }
 
 // KeyPair is an identity and its secret: access key and secret key for S3,

@@ -66,7 +66,7 @@ func TestParseSaysWhatToFix(t *testing.T) {
 		"no type":        {`{"Location":{}}`, `Location.type "" is unknown`},
 		"kopia":          {`{"Location":{"type":"kopia"}}`, "not supported yet"},
 		"no bucket":      {`{"Location":{"type":"gcs"}}`, "Location.bucket is empty"},
-		"no credential":  {`{"Location":{"type":"gcs","bucket":"b"}}`, `Credential.Type "" is unknown`},
+		"no type of it":  {`{"Location":{"type":"gcs","bucket":"b"},"Credential":{"KeyPair":{"ID":"i","Secret":"` + canary + `"}}}`, `Credential.Type "" is unknown`},
 		"half a keypair": {`{"Location":{"type":"gcs","bucket":"b"},"Credential":{"Type":"keyPair","KeyPair":{"Secret":"` + canary + `"}}}`, "needs ID and Secret"},
 		"null secret":    {`{"Location":{"type":"gcs","bucket":"b"},"Credential":{"Type":"secret"}}`, "Credential.Secret is null"},
 		"kopia secret":   {`{"Location":{"type":"gcs","bucket":"b"},"Credential":{"Type":"kopia"}}`, "not supported yet"},
@@ -76,6 +76,19 @@ func TestParseSaysWhatToFix(t *testing.T) {
 			require.ErrorContains(t, err, tc.want)
 			assert.NotContains(t, err.Error(), canary)
 		})
+	}
+}
+
+// What a Profile without a credential renders as, and what a script may leave out.
+func TestNoCredentialIsTheIdentityAround(t *testing.T) {
+	for _, in := range []string{
+		`{"Location":{"type":"s3Compliant","bucket":"b"},"Credential":{"Type":"","KeyPair":null,"Secret":null,"KopiaServerSecret":null}}`,
+		`{"Location":{"type":"azure","bucket":"b"}}`,
+	} {
+		p, err := Parse([]byte(in))
+		require.NoError(t, err)
+		assert.True(t, p.Credential.Ambient())
+		assert.Empty(t, p.SecretValues())
 	}
 }
 

@@ -65,6 +65,9 @@ skipSSLVerify: false`, ""},
 		{"a Profile of an unknown type", kanister.Profiles, `location: {type: ftp, bucket: b}`, `Unsupported value: "ftp": supported values: "s3Compliant", "gcs", "azure", "kopia", "filestore"`},
 		{"a Profile without a bucket", kanister.Profiles, `location: {type: gcs}`, "location.bucket is required for this type"},
 		{"a key pair that is missing", kanister.Profiles, `{location: {type: gcs, bucket: b}, credential: {type: keyPair}}`, "credential.keyPair is required when credential.type is keyPair"},
+		{"a Profile without a credential", kanister.Profiles, `{location: {type: s3Compliant, bucket: b}}`, ""},
+		{"a Profile with an empty credential", kanister.Profiles, `{location: {type: gcs, bucket: b}, credential: {}}`, ""},
+		{"a credential without a type", kanister.Profiles, `{location: {type: gcs, bucket: b}, credential: {secret: {name: s}}}`, "credential.type is required"},
 		{"an ActionTrigger", salvor.ActionTriggers, `
 spec:
   when: {event: {filters: [{exact: {type: com.example.saved, source: /app, tenant: a}}]}}

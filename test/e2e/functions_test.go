@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,6 +44,7 @@ actions:
         keyValue:
           exec: '{{ .Phases.exec.Output.host }}'
           original: '{{ .Phases.down.Output.originalReplicaCount }}'
+          both: '{{ .Phases.both.Output.sum }}'
           prepared: '{{ .Phases.readback.Output.content }}'
           created: '{{ .Phases.create.Output.kind }} {{ .Phases.create.Output.name }}'
           deferred: '{{ .DeferPhase.Output.last }}'
@@ -80,6 +84,17 @@ actions:
           volumes: {claim: /mnt/data}
           failOnError: true
           command: [sh, -c, 'echo "###Phase-output###: {\"key\":\"content\",\"value\":\"$(cat /mnt/data/file)\"}"']
+      - func: MultiContainerRun
+        name: both
+        args:
+          namespace: "{ns}"
+          sharedVolumeMedium: Memory
+          initImage: busybox
+          initCommand: [sh, -ec, "mkfifo /tmp/data; chmod 666 /tmp/data"]
+          backgroundImage: ghcr.io/kanisterio/kanister-tools:0.116.0
+          backgroundCommand: [bash, -ec, 'seq 1 100000 >/tmp/data']
+          outputImage: busybox
+          outputCommand: [sh, -ec, 'sum=$(sha256sum </tmp/data | cut -c 1-64); echo "###Phase-output###: {\"key\":\"sum\",\"value\":\"$sum\"}"']
       - func: KubeOps
         name: create
         args:
@@ -129,6 +144,15 @@ actions:
       {func: KubeTask, name: tidy, args: {namespace: "{ns}", image: busybox, command: ["true"]}}
 `
 
+// sequenceSum is the checksum of what seq 1 100000 prints.
+func sequenceSum() string {
+	hash := sha256.New()
+	for i := 1; i <= 100000; i++ {
+		fmt.Fprintln(hash, i)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
 // TestFunctions calls every function once, on real pods.
 func TestFunctions(t *testing.T) {
 	t.Parallel()
@@ -144,6 +168,7 @@ func TestFunctions(t *testing.T) {
 	assert.Regexp(t, "^web-", said["exec"])
 	assert.Equal(t, "2", said["original"])
 	assert.Equal(t, "prepared", said["prepared"])
+	assert.Equal(t, sequenceSum(), said["both"], "one container read what the other wrote, through the pipe between them")
 	assert.Regexp(t, "^Pod made-", said["created"])
 	assert.Equal(t, "actionset kept", said["deferred"], "podOverride: the ActionSet wins, env merges by name")
 	assert.Equal(t, "2", said["pods"])
@@ -153,7 +178,7 @@ func TestFunctions(t *testing.T) {
 	assert.Equal(t, kanister.StateComplete, got.Status.Actions[0].DeferPhase.State)
 	noPods(t, ns)
 	pods := spy.pods()
-	assert.Len(t, pods, 3, "one pod for each phase that has one")
+	assert.Len(t, pods, 4, "one pod for each phase that has one")
 	for _, pod := range pods {
 		assert.Equal(t, "kanister", pod.Labels["createdBy"])
 		assert.Equal(t, "actionset", pod.Labels["also"])

@@ -89,7 +89,7 @@ func run(m *testing.M) (int, error) {
 // namespaces of the tests; Salvor is allowed to work in each.
 var namespaces = []string{
 	"e2e-survive", "e2e-cancel", "e2e-input", "e2e-secret", "e2e-event", "e2e-functions", upgradeNamespace, retentionNamespace,
-	"e2e-kanister", "e2e-mysql", "e2e-startstop", "e2e-replicas", "e2e-timelog", kanistersNamespace,
+	"e2e-kanister", "e2e-mysql", "e2e-startstop", "e2e-replicas", "e2e-timelog", "e2e-csi", kanistersNamespace,
 }
 
 func install(ctx context.Context) error {
@@ -202,16 +202,18 @@ func (s *podSpy) pods() []corev1.Pod {
 	return pods
 }
 
+// runningPods are the task pods of the namespace that run.
+func runningPods(t *testing.T, namespace string) []corev1.Pod {
+	t.Helper()
+	list, err := suite.clients.Kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "salvor.io/run"})
+	require.NoError(t, err)
+	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })
+}
+
 // runningPod waits for a task pod of the namespace that runs.
 func runningPod(t *testing.T, namespace string) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		list, err := suite.clients.Kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "salvor.io/run"})
-		if err != nil {
-			return false
-		}
-		return slices.ContainsFunc(list.Items, func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
-	}, patience, 100*time.Millisecond, "a task pod runs in %s", namespace)
+	require.Eventually(t, func() bool { return len(runningPods(t, namespace)) > 0 }, patience, tick, "a task pod runs in %s", namespace)
 }
 
 // noPods waits until the namespace has no task pod and returns when that was.

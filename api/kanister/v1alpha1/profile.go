@@ -19,6 +19,9 @@ type Profile struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Location Location `json:"location"`
+	// Credential that opens the location. Without one it is the identity of the
+	// pod that does the work: IRSA and pod identity, GKE, Azure workload identity.
+	//
 	// +optional
 	// +nullable
 	Credential *Credential `json:"credential,omitempty"`
@@ -37,6 +40,12 @@ type ProfileList struct {
 
 	Items []Profile `json:"items"`
 }
+
+// AnnotationCABundle of a Profile names authorities to trust beside the system's:
+// a ConfigMap in the Profile's namespace, as name or name/key; the key is ca.crt
+// unless it is given. It is an annotation because Kanister's CRD drops fields that
+// it does not know, and keeps annotations.
+const AnnotationCABundle = "salvor.io/ca-bundle"
 
 // LocationType is a kind of store.
 //
@@ -93,11 +102,15 @@ const (
 
 // Credential refers to Secrets; it never holds a value.
 //
-// +kubebuilder:validation:XValidation:rule="self.type != 'keyPair' || has(self.keyPair)",message="credential.keyPair is required when credential.type is keyPair"
-// +kubebuilder:validation:XValidation:rule="self.type != 'secret' || has(self.secret)",message="credential.secret is required when credential.type is secret"
-// +kubebuilder:validation:XValidation:rule="self.type != 'kopia' || has(self.kopiaServerSecret)",message="credential.kopiaServerSecret is required when credential.type is kopia"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'keyPair' || has(self.keyPair)",message="credential.keyPair is required when credential.type is keyPair"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'secret' || has(self.secret)",message="credential.secret is required when credential.type is secret"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'kopia' || has(self.kopiaServerSecret)",message="credential.kopiaServerSecret is required when credential.type is kopia"
+// +kubebuilder:validation:XValidation:rule="has(self.type) || !(has(self.keyPair) || has(self.secret) || has(self.kopiaServerSecret))",message="credential.type is required: keyPair, secret or kopia"
 type Credential struct {
-	Type CredentialType `json:"type"`
+	// Type is required unless all is empty, which is no credential.
+	//
+	// +optional
+	Type CredentialType `json:"type,omitempty"`
 	// +optional
 	KeyPair *KeyPair `json:"keyPair,omitempty"`
 	// +optional

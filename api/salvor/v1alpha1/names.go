@@ -44,6 +44,13 @@ const (
 	// Its value tells one request from a repetition of it. It is a label, not an
 	// annotation, so that ended ActionSets which have it can be watched alone.
 	LabelRetry = GroupName + "/retry"
+	// AnnotationAdopt hands an ActionSet to Salvor that another engine (Kanister) began
+	// and left: AdoptContinue or AdoptFail.
+	AnnotationAdopt = GroupName + "/adopt"
+	// AdoptContinue goes on after the phases that are complete.
+	AdoptContinue = "continue"
+	// AdoptFail ends it as failed, and runs nothing.
+	AdoptFail = "fail"
 	// AnnotationPrefix is that of all of Salvor's annotations.
 	AnnotationPrefix = GroupName + "/"
 )

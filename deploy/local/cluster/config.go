@@ -91,7 +91,8 @@ serializeImagePulls: false
 registryPullQPS: 0
 eventRecordQPS: 0
 imageGCHighThresholdPercent: 100
-evictionHard: {nodefs.available: "1%%", imagefs.available: "1%%"}
+evictionHard: {nodefs.available: 10Mi, imagefs.available: 10Mi}
+evictionPressureTransitionPeriod: 1s
 podLogsDir: %[8]s
 volumePluginDir: %[9]s
 shutdownGracePeriod: 0s

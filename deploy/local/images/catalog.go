@@ -157,6 +157,8 @@ func tools(ctx context.Context, s Sources) ([]Entry, error) {
 	return []Entry{
 		{Path: "usr/local/bin/kando", Mode: 0o755, Source: kando},
 		{Path: "usr/local/bin/kubectl", Mode: 0o755, Source: kubernetes},
+		// Where Kanister's images come from sh is bash, and scripts count on it.
+		{Path: "usr/local/bin/sh", Mode: 0o777, Link: "/bin/bash"},
 		{Path: "usr/local/bin/mysqldump", Mode: 0o755, Source: s.own("tools", "mysqldump")},
 	}, nil
 }

@@ -47,9 +47,6 @@ func (r *renderer) action(ctx context.Context, as *kanister.ActionSet, index int
 		w.failed(err)
 		return 1
 	}
-	if r.made != nil && len(r.made.made) > 0 {
-		w.comment("made up, since no file has it: " + strings.Join(r.made.made, ", "))
-	}
 	defined := bp.Actions[spec.Name]
 	known := r.known(as, index, defined)
 	for i := range defined.Phases {
@@ -70,6 +67,9 @@ func (r *renderer) action(ctx context.Context, as *kanister.ActionSet, index int
 			Params: params, Blueprint: bp, Action: spec.Name, Kind: event.KindRender,
 			Outputs: before(known, defined.Phases), DeferOutput: known[deferName],
 		})
+	}
+	if r.made != nil && len(r.made.made) > 0 {
+		w.comment("made up, since no file has it: " + strings.Join(r.made.made, ", "))
 	}
 	return failed
 }
@@ -205,7 +205,12 @@ func (r *renderer) part(ctx context.Context, w *writer, as *kanister.ActionSet, 
 		w.failed(hint(err))
 		return 1
 	}
-	w.values("args", clean(values, args))
+	shown, err := asCalled(values, p.phase.Func, args)
+	if err != nil {
+		w.failed(hint(err))
+		return 1
+	}
+	w.values("args", clean(values, shown))
 	objects, err := r.preview(ctx, as, p, values, args, index)
 	var unsure *unsureError
 	switch {
@@ -219,6 +224,43 @@ func (r *renderer) part(ctx context.Context, w *writer, as *kanister.ActionSet, 
 		w.values("pod", clean(values, object))
 	}
 	return 0
+}
+
+// asCalled is args with what the function itself renders of what it gets as written:
+// all but the conditions of Wait, which are templates over what is not known yet.
+func asCalled(values *blueprint.Values, name string, args map[string]any) (map[string]any, error) {
+	signature, _ := blueprint.Lookup(name)
+	shown := maps.Clone(args)
+	for key, arg := range args {
+		if !signature.Verbatim(key) {
+			continue
+		}
+		lists, ok := arg.(map[string]any)
+		if !ok {
+			rendered, err := values.RenderAny(arg)
+			if err != nil {
+				return nil, err
+			}
+			shown[key] = rendered
+			continue
+		}
+		for _, list := range lists {
+			conditions, _ := list.([]any)
+			for _, item := range conditions {
+				condition, _ := item.(map[string]any)
+				reference, ok := condition["objectReference"]
+				if !ok {
+					continue
+				}
+				rendered, err := values.RenderAny(reference)
+				if err != nil {
+					return nil, err
+				}
+				condition["objectReference"] = rendered // Args made a copy
+			}
+		}
+	}
+	return shown, nil
 }
 
 func (r *renderer) artifactsOf(ctx context.Context, w *writer, scope blueprint.Scope) int {

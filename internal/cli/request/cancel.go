@@ -55,6 +55,9 @@ func cancel(reason string) asker {
 		if wait.Ended(state(as)) {
 			return nil, fmt.Errorf("has already ended: %s", wait.Outcome(as))
 		}
+		if foreign(as) {
+			return nil, errForeign
+		}
 		if before, asked := as.Annotations[salvor.AnnotationCancel]; asked {
 			return &change{done: fmt.Sprintf("is being cancelled already (%s)", before)}, nil
 		}

@@ -90,6 +90,9 @@ func again(as *kanister.ActionSet, token string) (*change, error) {
 		return nil, errors.New("is complete; create a new one to do it again")
 	case kanister.StateFailed:
 	case kanister.StatePending, kanister.StateRunning:
+		if foreign(as) {
+			return nil, errForeign
+		}
 		return nil, fmt.Errorf("has not ended: it is %s", state(as))
 	default:
 		return nil, errors.New("has not ended: it has not started yet")

@@ -35,7 +35,7 @@ func readEnvDir(dir string) ([]string, error) {
 		if !info.Mode().IsRegular() || strings.HasPrefix(name, "..") {
 			continue
 		}
-		value, err := os.ReadFile(file) //nolint:gosec // G304: the user names the directory
+		value, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("--env-dir: %w", err)
 		}

@@ -59,19 +59,19 @@ func (p *Push) Run(ctx context.Context) error {
 
 func (p *Push) once(ctx context.Context) (err error) {
 	log := zerolog.Ctx(ctx)
-	store, path, missing, err := p.where()
+	store, path, err := p.where()
+	if missing, ok := errors.AsType[*missingError](err); ok {
+		log.Warn().Str("file", missing.file).Msg("nothing pushed: the file is not there yet, or is empty")
+		return nil
+	}
 	if err != nil {
 		return err
-	}
-	if missing != "" {
-		log.Warn().Str("file", missing).Msg("nothing pushed: the file is not there yet, or is empty")
-		return nil
 	}
 	env, err := readEnvDir(p.EnvDir)
 	if err != nil {
 		return err
 	}
-	l, err := location.Open(ctx, store)
+	l, err := location.Open(ctx, store, location.OwnPod())
 	if err != nil {
 		return err
 	}
@@ -97,27 +97,36 @@ func (p *Push) once(ctx context.Context) (err error) {
 	return nil
 }
 
-// where reads the files, and names one that is missing.
-func (p *Push) where() (store *profile.Profile, path, missing string, err error) {
-	text, err := os.ReadFile(p.ProfilePath)
-	switch {
-	case errors.Is(err, os.ErrNotExist) || err == nil && len(text) == 0:
-		return nil, "", p.ProfilePath, nil
-	case err != nil:
-		return nil, "", "", fmt.Errorf("--profile-path: %w", err)
+// missingError names a file that may come later.
+type missingError struct{ file string }
+
+// Error names the file.
+func (e *missingError) Error() string { return e.file + " is not there yet, or is empty" }
+
+// where reads the files.
+func (p *Push) where() (*profile.Profile, string, error) {
+	text, err := read("--profile-path", p.ProfilePath)
+	if err != nil {
+		return nil, "", err
 	}
-	if store, err = profile.Parse(text); err != nil {
-		return nil, "", "", fmt.Errorf("--profile-path %s: %w", p.ProfilePath, err)
+	store, err := profile.Parse([]byte(text))
+	if err != nil {
+		return nil, "", fmt.Errorf("--profile-path %s: %w", p.ProfilePath, err)
 	}
-	text, err = os.ReadFile(p.ArtifactPath)
+	path, err := read("--artifact-path", p.ArtifactPath)
+	return store, path, err
+}
+
+// read returns what is in a file, without the newline at its end.
+func read(flag, name string) (string, error) {
+	text, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, "", "", fmt.Errorf("--artifact-path: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
-	path = strings.TrimSuffix(string(text), "\n")
-	if path == "" {
-		return nil, "", p.ArtifactPath, nil
+	if kept := strings.TrimSuffix(string(text), "\n"); kept != "" {
+		return kept, nil
 	}
-	return store, path, "", nil
+	return "", &missingError{file: name}
 }
 
 // store runs the command and stores what it prints, if it ends well.
@@ -138,9 +147,12 @@ func (p *Push) store(ctx context.Context, l *location.Location, path string, env
 	}
 	done := make(chan struct{})
 	defer close(done)
-	context.AfterFunc(running, func() { p.killLate(cmd.Process.Pid, done) })
+	keep := context.AfterFunc(running, func() { p.killLate(cmd.Process.Pid, done) })
 	out := &commandOutput{stdout: stdout, wait: cmd.Wait}
 	n, err := l.Push(running, path, out)
+	if out.ended {
+		keep() // nothing is left to kill
+	}
 	stop()
 	if waitErr := out.end(); err == nil {
 		err = waitErr

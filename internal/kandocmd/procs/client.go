@@ -34,23 +34,27 @@ func (c *Client) Close() { c.web.CloseIdleConnections() }
 
 // Create starts a program.
 func (c *Client) Create(ctx context.Context, name string, args []string) (p Process, err error) {
-	return p, c.call(ctx, http.MethodPost, "/processes", createRequest{Name: name, Args: args}, &p)
+	err = c.call(ctx, http.MethodPost, "/processes", createRequest{Name: name, Args: args}, &p)
+	return p, err
 }
 
 // Get returns the state of a process. It returns ErrNotFound for a PID the server
 // did not start.
 func (c *Client) Get(ctx context.Context, pid int64) (p Process, err error) {
-	return p, c.call(ctx, http.MethodGet, path(pid), nil, &p)
+	err = c.call(ctx, http.MethodGet, path(pid), nil, &p)
+	return p, err
 }
 
 // List returns all processes in the order they were started.
 func (c *Client) List(ctx context.Context) (list []Process, err error) {
-	return list, c.call(ctx, http.MethodGet, "/processes", nil, &list)
+	err = c.call(ctx, http.MethodGet, "/processes", nil, &list)
+	return list, err
 }
 
 // Signal sends a signal to a process, not to its children.
 func (c *Client) Signal(ctx context.Context, pid int64, number int) (p Process, err error) {
-	return p, c.call(ctx, http.MethodPost, path(pid)+"/signal", signalRequest{Signal: number}, &p)
+	err = c.call(ctx, http.MethodPost, path(pid)+"/signal", signalRequest{Signal: number}, &p)
+	return p, err
 }
 
 // Stdout writes the standard output of a process to w, from its beginning until
@@ -127,7 +131,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (io.Read
 }
 
 // refused is an error of the server, in its words.
-type refused struct { //nolint:errname // unexported, and a type only to carry its sentinel
+type refused struct {
 	text string
 	is   error
 }

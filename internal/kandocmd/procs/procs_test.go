@@ -45,7 +45,7 @@ func serve(t *testing.T) *running {
 	go func() { r.ended <- procs.Serve(ctx, procs.Options{Address: r.address, Dir: r.dir, Log: zerolog.Nop()}) }()
 	require.Eventually(t, func() bool { _, err := os.Stat(r.address); return err == nil }, patience, time.Millisecond)
 	r.Client = procs.NewClient(r.address)
-	t.Cleanup(func() { stop(); r.Close(); <-r.ended })
+	t.Cleanup(func() { stop(); r.Close(); assert.NoError(t, <-r.ended) })
 	return r
 }
 
@@ -104,9 +104,11 @@ func TestFormats(t *testing.T) {
 		text, json string
 	}{
 		{procs.Process{PID: 1921, State: procs.Running}, `pid:1921 state:PROCESS_STATE_RUNNING`, `{"pid":"1921","state":"PROCESS_STATE_RUNNING"}`},
-		{procs.Process{PID: 1, State: procs.Failed, ExitCode: -1, ExitErr: "signal: killed"},
+		{
+			procs.Process{PID: 1, State: procs.Failed, ExitCode: -1, ExitErr: "signal: killed"},
 			`pid:1 state:PROCESS_STATE_FAILED exitCode:-1 exitErr:"signal: killed"`,
-			`{"pid":"1","state":"PROCESS_STATE_FAILED","exitCode":"-1","exitErr":"signal: killed"}`},
+			`{"pid":"1","state":"PROCESS_STATE_FAILED","exitCode":"-1","exitErr":"signal: killed"}`,
+		},
 	} {
 		assert.Equal(t, tt.text, tt.p.String())
 		text, err := json.Marshal(tt.p)

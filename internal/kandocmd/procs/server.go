@@ -96,7 +96,7 @@ func (s *server) routes(ctx context.Context) http.Handler {
 		if !s.read(w, r, &in) {
 			return
 		}
-		p, err := s.table.start(ctx, in.Name, in.Args) //nolint:contextcheck // see above
+		p, err := s.table.start(ctx, in.Name, in.Args)
 		if err != nil {
 			s.fail(w, err)
 			return

@@ -13,7 +13,7 @@ import (
 var (
 	// ErrNotFound is returned for a PID the server did not start. Scripts look for
 	// the words, which are Kanister's.
-	ErrNotFound = errors.New("Process not found") //nolint:staticcheck // ST1005: the words are a contract
+	ErrNotFound = errors.New("Process not found")
 
 	errClosing = errors.New("the process server is ending and takes no more processes")
 )

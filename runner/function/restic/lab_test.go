@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +28,27 @@ import (
 	"github.com/salvor-io/salvor/runner/functiontest"
 	"github.com/salvor-io/salvor/runner/functiontest/exectest"
 )
+
+// patience bounds what must not hang.
+const patience = 3 * time.Minute
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
 
 const bucket = "backups"
 
@@ -45,29 +68,45 @@ type lab struct {
 	mu    sync.Mutex
 	specs []function.PodSpec
 	execs []url.Values
+	// said is what pods write to stderr.
+	said lockedBuffer
+	// more are variables of containers and pods.
+	more []string
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	_, err := exec.LookPath("restic")
 	require.NoError(t, err, "run `make setup`, or install restic")
-	l := &lab{t: t, s3: s3test.Start(t)}
-	l.s3.CreateBucket(t, bucket)
+	store := s3test.Start(t)
+	store.CreateBucket(t, bucket)
+	l := newAPIOn(t, store)
+	l.server.Behave = l.inContainer
+	return l
+}
+
+// newAPI is a lab without a store.
+func newAPI(t *testing.T) *lab {
+	t.Helper()
+	return newAPIOn(t, &s3test.Server{Endpoint: "http://store", AccessKey: "access", SecretKey: "canary-7f3a"})
+}
+
+func newAPIOn(t *testing.T, store *s3test.Server) *lab {
+	t.Helper()
+	l := &lab{t: t, s3: store}
 	l.server = &exectest.Server{T: t, Pods: map[string]*corev1.Pod{}, Secrets: map[string]*corev1.Secret{
-		"s3":  {Data: map[string][]byte{"id": []byte(l.s3.AccessKey), "key": []byte(l.s3.SecretKey)}},
-		"aws": {Type: "secrets.kanister.io/aws", Data: map[string][]byte{"aws_access_key_id": []byte(l.s3.AccessKey), "aws_secret_access_key": []byte(l.s3.SecretKey)}},
+		"s3": {Data: map[string][]byte{"id": []byte(store.AccessKey), "key": []byte(store.SecretKey)}},
 	}}
 	for _, pod := range []string{"db-0", "db-1"} {
 		l.server.Pods[pod] = exectest.Pod(pod, "main", "side")
 	}
-	l.server.Behave = l.inContainer
 	l.clients = functiontest.Clients(t, l.server.Start())
 	return l
 }
 
-// home is a HOME, so that restic's cache is nobody else's.
+// environ has a HOME, so that restic's cache is nobody else's.
 func (l *lab) environ() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.t.TempDir(), "DATA=" + filepath.Join(l.t.TempDir(), "unset")}
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.t.TempDir()}, l.more...)
 }
 
 // inContainer runs what is sent to a container.
@@ -107,7 +146,7 @@ func (l *lab) Run(ctx context.Context, call *function.Call, spec function.PodSpe
 	}
 	parser := output.NewParser()
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = parser, &said
+	cmd.Stdout, cmd.Stderr = parser, io.MultiWriter(&said, &l.said)
 	if err := cmd.Run(); err != nil {
 		return nil, function.Errorf(event.ReasonPodFailed, "%w: %s", err, said.String())
 	}

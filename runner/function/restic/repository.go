@@ -1,15 +1,19 @@
 package restic
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/awsconf"
 	"github.com/salvor-io/salvor/internal/profile"
 	"github.com/salvor-io/salvor/runner/function"
 )
@@ -17,11 +21,17 @@ import (
 // What restic reads from its environment.
 const (
 	envRepository = "RESTIC_REPOSITORY"
-	envPassword   = "RESTIC_PASSWORD" //nolint:gosec // the name of a variable
+	envPassword   = "RESTIC_PASSWORD"
 	// envInsecure has the scripts pass --insecure-tls.
 	envInsecure = "SALVOR_INSECURE_TLS"
 	// envGoogle is written to a file by the scripts, since restic takes no other form.
 	envGoogle = "SALVOR_GOOGLE_CREDENTIALS"
+	// envAuthorities is PEM, which the scripts write to a file too.
+	envAuthorities = "SALVOR_CA_BUNDLE"
+
+	envKeyID   = "AWS_ACCESS_KEY_ID"
+	envKey     = "AWS_SECRET_ACCESS_KEY"
+	envSession = "AWS_SESSION_TOKEN"
 )
 
 // defaultPassword is the one of Kanister when no encryptionKey is given. Everybody can
@@ -102,6 +112,7 @@ func (a *access) env(ctx context.Context, location string) (map[string]string, e
 	}
 	env[envRepository] = a.url(location)
 	env[envPassword] = a.password
+	env[envAuthorities] = a.profile.CABundle
 	if a.insecure {
 		env[envInsecure] = "true"
 	}
@@ -109,7 +120,9 @@ func (a *access) env(ctx context.Context, location string) (map[string]string, e
 	return env, nil
 }
 
-func (a *access) credentials(context.Context) (map[string]string, error) {
+// credentials is what opens the store. A profile without any leaves it to restic to find
+// the identity of the pod's service account.
+func (a *access) credentials(ctx context.Context) (map[string]string, error) {
 	c := a.profile.Credential
 	var pair profile.KeyPair
 	if c.Type == profile.CredentialKeyPair && c.KeyPair != nil {
@@ -119,31 +132,49 @@ func (a *access) credentials(context.Context) (map[string]string, error) {
 	if c.Type == profile.CredentialSecret && c.Secret != nil {
 		data = c.Secret.Data
 	}
-	or := func(first, key string) string {
-		if first != "" {
-			return first
-		}
-		return string(data[key])
-	}
+	get := func(first, key string) string { return cmp.Or(first, string(data[key])) }
 	switch a.profile.Location.Type {
 	case profile.LocationGCS:
 		return map[string]string{
-			"GOOGLE_PROJECT_ID": or(pair.ID, profile.GCPProjectID),
-			envGoogle:           or(pair.Secret, profile.GCPServiceKey),
+			"GOOGLE_PROJECT_ID": get(pair.ID, profile.GCPProjectID),
+			envGoogle:           get(pair.Secret, profile.GCPServiceKey),
 		}, nil
 	case profile.LocationAzure:
 		return map[string]string{
-			"AZURE_ACCOUNT_NAME":    or(pair.ID, profile.AzureStorageAccount),
-			"AZURE_ACCOUNT_KEY":     or(pair.Secret, profile.AzureStorageKey),
+			"AZURE_ACCOUNT_NAME":    get(pair.ID, profile.AzureStorageAccount),
+			"AZURE_ACCOUNT_KEY":     get(pair.Secret, profile.AzureStorageKey),
 			"AZURE_ENDPOINT_SUFFIX": azureSuffix(string(data[profile.AzureStorageEnvironment])),
 		}, nil
-	case profile.LocationS3, profile.LocationFilestore, profile.LocationKopia:
+	case profile.LocationS3, profile.LocationFilestore, profile.LocationKopia: // the last two are refused before
+	}
+	if len(data[profile.AWSRole]) > 0 {
+		return a.role(ctx)
 	}
 	return map[string]string{
-		"AWS_ACCESS_KEY_ID":     or(pair.ID, profile.AWSAccessKeyID),
-		"AWS_SECRET_ACCESS_KEY": or(pair.Secret, profile.AWSSecretAccessKey),
-		"AWS_SESSION_TOKEN":     string(data[profile.AWSSessionToken]),
+		envKeyID:   get(pair.ID, profile.AWSAccessKeyID),
+		envKey:     get(pair.Secret, profile.AWSSecretAccessKey),
+		envSession: string(data[profile.AWSSessionToken]),
 	}, nil
+}
+
+// roleDuration is Kanister's, and the most that every role allows.
+const roleDuration = time.Hour
+
+// role assumes the role that the credential names; restic cannot do that by itself.
+func (a *access) role(ctx context.Context) (map[string]string, error) {
+	l := &a.profile.Location
+	config, err := awsconf.Load(ctx, awsconf.Options{
+		Credential: a.profile.Credential, RoleDuration: roleDuration, Region: l.Region, Endpoint: l.Endpoint,
+		SkipTLSVerify: a.insecure, CA: []byte(a.profile.CABundle),
+	})
+	if err != nil {
+		return nil, function.Errorf(event.ReasonInvalid, "%w", err)
+	}
+	keys, err := config.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("assume the role of the profile: %w", err)
+	}
+	return map[string]string{envKeyID: keys.AccessKeyID, envKey: keys.SecretAccessKey, envSession: keys.SessionToken}, nil
 }
 
 // azureSuffix is where the accounts of an Azure cloud are; restic knows the public one.

@@ -113,7 +113,7 @@ func units() []string { return []string{"TiB", "GiB", "MiB", "KiB"} }
 func formatSize(bytes uint64) string {
 	factor := math.Pow(1024, float64(len(units())))
 	for _, unit := range units() {
-		if float64(bytes) > factor {
+		if float64(bytes) >= factor {
 			return fmt.Sprintf("%.3f %s", float64(bytes)/factor, unit)
 		}
 		factor /= 1024

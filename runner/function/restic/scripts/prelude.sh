@@ -29,7 +29,8 @@ emit() {
 }
 
 # patient CMD… runs a command of restic and waits while somebody else has the
-# repository locked. A lock whose owner is gone is taken away.
+# repository locked. A lock whose owner is gone is taken away. After a failure $code and
+# $said tell what was wrong.
 patient() {
   tries=0
   while :; do
@@ -75,10 +76,23 @@ $said" ;;
   esac
 }
 
+# What restic takes as files only.
+kept=
+trap '[ -z "$kept" ] || rm -f $kept' EXIT
+
+# keep TEXT puts a text into a file that only we may read; $file is its name.
+keep() {
+  file=$(mktemp) || fail 'credentials and certificates need a file; give the container a /tmp that can be written'
+  kept="$kept $file"
+  printf '%s' "$1" >"$file"
+}
+
 if [ -n "${SALVOR_GOOGLE_CREDENTIALS:-}" ]; then
-  GOOGLE_APPLICATION_CREDENTIALS=$(mktemp) || fail 'the Google credentials need a file; give the container a /tmp that can be written'
-  trap 'rm -f "$GOOGLE_APPLICATION_CREDENTIALS"' EXIT
-  printf '%s' "$SALVOR_GOOGLE_CREDENTIALS" >"$GOOGLE_APPLICATION_CREDENTIALS"
-  export GOOGLE_APPLICATION_CREDENTIALS
+  keep "$SALVOR_GOOGLE_CREDENTIALS"
+  export GOOGLE_APPLICATION_CREDENTIALS="$file"
   unset SALVOR_GOOGLE_CREDENTIALS
+fi
+if [ -n "${SALVOR_CA_BUNDLE:-}" ]; then
+  keep "$SALVOR_CA_BUNDLE"
+  export RESTIC_CACERT="$file"
 fi
