@@ -62,7 +62,10 @@ func Start(ctx context.Context, server *kubetest.Server, manifest string) (*Stor
 	if err := s.apply(ctx, manifest); err != nil {
 		return nil, fmt.Errorf("apply %s: %w", manifest, err)
 	}
-	return s, s.run(ctx)
+	if err := s.run(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *Storage) run(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/csitest"
@@ -98,7 +99,7 @@ func TestRestoreSuite(t *testing.T) {
 		World: func(t *testing.T) functiontest.World {
 			t.Helper()
 			gated, busy, open := gate(t, http.MethodPost)
-			pvc := "restored-" + string(newCall(t, csi.NameDeleteContent, map[string]any{"name": "x"}).Key.UID)
+			pvc := "restored-" + string(uuid.NewUUID())
 			return functiontest.World{
 				Call: callOf(t, gated, csi.NameRestore, map[string]any{
 					"name": snapshot, "pvc": pvc, "namespace": s.namespace, "storageClass": csitest.Class, "restoreSize": csitest.Size,
