@@ -76,7 +76,7 @@ func checkRendered(t *testing.T, got result, action *kanister.BlueprintAction) {
 		text, err := kyaml.Marshal(document)
 		require.NoError(t, err)
 		assert.NotContains(t, string(text), "{{", "all of it is rendered")
-		if document["func"] == "KubeTask" || document["func"] == "PrepareData" {
+		if document["func"] == "KubeTask" || document["func"] == "PrepareData" || document["func"] == "CopyVolumeData" {
 			assert.NotNil(t, document["pod"], "%v of %s", document["phase"], got.out)
 		}
 	}
