@@ -41,7 +41,7 @@ build: ## Build bin/salvor and bin/kando
 	@$(GOBUILD) -o bin/ ./cmd/salvor ./cmd/kando
 
 .PHONY: e2e
-e2e: cluster-or-kubeconfig build ## End-to-end tests on the cluster
+e2e: cluster-or-kubeconfig build $(if $(KUBECONFIG),,csi) ## End-to-end tests on the cluster
 	go test -tags e2e -count 1 -timeout 30m -parallel 6 $(TESTFLAGS) ./test/e2e/...
 
 # How many kills, which random numbers, which boundary only: CHAOS_RUNS=1000 is the

@@ -5,7 +5,7 @@
 
 LOCALCLUSTER = cd deploy/local && GOWORK=off go run -buildvcs=false ./cmd/localcluster
 
-.PHONY: setup kubernetes cluster cluster-down images
+.PHONY: setup kubernetes cluster cluster-down images csi
 
 ##@ The local cluster
 
@@ -20,6 +20,9 @@ cluster: setup kubernetes ## Start the local cluster and write .local/kubeconfig
 
 cluster-down: ## Stop the local cluster and remove all of it (root)
 	@$(LOCALCLUSTER) down
+
+csi: cluster ## Start a CSI driver in the local cluster: the classes csi-dir (root)
+	@$(LOCALCLUSTER) csi
 
 images: ## Build our images and load them into the local cluster (root)
 	@$(LOCALCLUSTER) images

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/salvor-io/salvor/internal/kube"
@@ -60,24 +62,51 @@ func Start(ctx context.Context, server *kubetest.Server, manifest string) (*Stor
 	if err := s.apply(ctx, manifest); err != nil {
 		return nil, fmt.Errorf("apply %s: %w", manifest, err)
 	}
-	return s, s.run()
+	if err := s.run(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-func (s *Storage) run() error {
+func (s *Storage) run(ctx context.Context) error {
 	kubeconfig := filepath.Join(s.server.Dir(), "kubeconfig")
 	if err := s.server.WriteKubeconfig(kubeconfig); err != nil {
 		return err
 	}
-	client, socket := "--kubeconfig="+kubeconfig, filepath.Join(s.server.Dir(), "csi.sock")
-	sidecar := []string{client, "--csi-address=" + socket, "--retry-interval-start=100ms", "--retry-interval-max=1s"}
+	socket := filepath.Join(s.server.Dir(), "csi.sock")
+	// Without the limit of five requests a second, which is there to spare the API
+	// server of a real cluster.
+	client := []string{"--kubeconfig=" + kubeconfig, "--kube-api-qps=500", "--kube-api-burst=1000"}
+	again := []string{"--retry-interval-start=100ms", "--retry-interval-max=1s"}
+	sidecar := slices.Concat(client, again, []string{"--csi-address=" + socket})
+	if err := s.server.RunProgram("csi-dir", "-endpoint="+socket, "-root="+s.root); err != nil {
+		return err
+	}
+	if err := s.listening(ctx, socket); err != nil {
+		return err
+	}
 	return errors.Join(
-		s.server.RunProgram("csi-dir", "-endpoint="+socket, "-root="+s.root),
 		s.server.RunProgram("csi-provisioner", sidecar...),
 		s.server.RunProgram("csi-snapshotter", sidecar...),
-		s.server.RunProgram("snapshot-controller", client, "--retry-interval-start=100ms", "--retry-interval-max=1s"),
-		s.server.RunProgram("kube-controller-manager", client, "--leader-elect=false", "--secure-port=0", "--cert-dir="+s.server.Dir(),
-			"--pvclaimbinder-sync-period=1s", "--controllers=persistentvolume-binder-controller,persistentvolumeclaim-protection-controller,persistentvolume-protection-controller"),
+		s.server.RunProgram("snapshot-controller", slices.Concat(client, again)...),
+		s.server.RunProgram("kube-controller-manager", slices.Concat(client, []string{
+			"--leader-elect=false", "--secure-port=0", "--cert-dir=" + s.server.Dir(), "--pvclaimbinder-sync-period=1s",
+			"--controllers=persistentvolume-binder-controller,persistentvolumeclaim-protection-controller,persistentvolume-protection-controller",
+		})...),
 	)
+}
+
+// listening returns once the driver listens: a sidecar that comes before would try
+// again seconds later.
+func (s *Storage) listening(ctx context.Context, socket string) error {
+	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		_, err := os.Stat(socket)
+		return err == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("the CSI driver does not listen: %w\n%s", err, s.server.Logs())
+	}
+	return nil
 }
 
 // apply creates the objects of a file.

@@ -72,7 +72,7 @@ func TestEveryMeasuredRowHoweverItIsCut(t *testing.T) {
 				check(r.log[:at], r.log[at:])
 			}
 			for first := range min(len(r.log), 24) {
-				for second := first; second < min(len(r.log), 48); second++ {
+				for second := first; second < min(len(r.log), 48) && len(r.log) < 1000; second++ {
 					check(r.log[:first], r.log[first:second], r.log[second:])
 				}
 			}
@@ -97,7 +97,7 @@ func cuts(n int) []int {
 	var places []int
 	for at := range n + 1 {
 		frame := at % (32 << 10)
-		if n < 1000 || at < 64 || at > n-64 || frame < 2 || frame > 32<<10-2 {
+		if n < 1000 || at < 24 || at > n-8 || frame == 0 {
 			places = append(places, at)
 		}
 	}

@@ -69,7 +69,7 @@ func TestKanistersCSISnapshotBlueprint(t *testing.T) {
 	t.Parallel()
 	const ns = "e2e-csi"
 	if _, err := suite.tools.Kubectl(t.Context(), "get", "csidriver", "csi-dir.salvor.io"); err != nil {
-		t.Skip("the cluster has no driver csi-dir (`make cluster` starts one)")
+		t.Skip("the cluster has no driver csi-dir (`make csi` starts one)")
 	}
 	apply(t, ns, csiManifests)
 	kanistersBlueprint(t, ns, "csi-snapshot-blueprint.yaml")

@@ -87,9 +87,10 @@ func Components() []Component {
 				"github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter",
 			},
 			Outputs: []string{"csi-dir", "snapshot-controller", "csi-snapshotter"},
+			// Those of groups of snapshots too: the controller waits for them.
 			Files: []Files{{
 				Module:  "github.com/kubernetes-csi/external-snapshotter/client/v8",
-				Pattern: "config/crd/snapshot.storage.k8s.io_*.yaml", Folder: "snapshot-crds",
+				Pattern: "config/crd/*snapshot.storage.k8s.io_*.yaml", Folder: "snapshot-crds",
 			}},
 		},
 		{

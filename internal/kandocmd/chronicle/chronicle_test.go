@@ -75,7 +75,7 @@ func (w *world) start() {
 	ctx, stop := context.WithCancel(zerolog.New(zerolog.NewTestWriter(w.t)).WithContext(w.t.Context()))
 	w.stop = stop
 	go func() { w.ended <- w.push.Run(ctx) }()
-	w.t.Cleanup(func() { stop(); _ = <-w.ended })
+	w.t.Cleanup(func() { stop(); w.t.Logf("the chronicle has ended: %v", <-w.ended) })
 }
 
 // round waits for the end of a run, and begins the next.
@@ -105,7 +105,7 @@ func (w *world) end() error {
 	return err
 }
 
-// objects are the files of the store and what is in them.
+// objects are the files of the store and what is in them. No run may be under way.
 func (w *world) objects() map[string]string {
 	w.t.Helper()
 	all := map[string]string{}
@@ -137,7 +137,7 @@ func TestWhatIsStored(t *testing.T) {
 	w.clock.Step(time.Second)
 	w.round()
 	w.settled()
-	require.Eventually(t, func() bool { return len(w.objects()) == 2 }, patience, time.Millisecond)
+	assert.Len(t, w.objects(), 2)
 	assert.Equal(t, "dir/name-2", w.objects()["pre/dir/name"])
 	assert.Equal(t, "3\n", w.objects()["pre/dir/name-2"])
 
@@ -207,10 +207,11 @@ func TestFilesThatComeLater(t *testing.T) {
 	w.write(w.path, "first\n")
 	w.round()
 	w.settled()
-	require.Eventually(t, func() bool { return len(w.objects()) == 2 }, patience, time.Millisecond)
+	assert.Len(t, w.objects(), 2)
 	w.write(w.path, "second")
 	w.round()
-	require.Eventually(t, func() bool { return len(w.objects()) == 4 }, patience, time.Millisecond)
+	w.settled()
+	assert.Len(t, w.objects(), 4)
 	assert.Equal(t, "first-0", w.objects()["pre/first"], "the artifact of before is still whole")
 	assert.Equal(t, "data\n", w.objects()["pre/first-0"])
 	w.write(w.profile, "{")

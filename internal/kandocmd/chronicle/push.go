@@ -60,8 +60,7 @@ func (p *Push) Run(ctx context.Context) error {
 func (p *Push) once(ctx context.Context) (err error) {
 	log := zerolog.Ctx(ctx)
 	store, path, err := p.where()
-	var missing *missingError
-	if errors.As(err, &missing) {
+	if missing, ok := errors.AsType[*missingError](err); ok {
 		log.Warn().Str("file", missing.file).Msg("nothing pushed: the file is not there yet, or is empty")
 		return nil
 	}

@@ -1,6 +1,7 @@
 package csi_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,9 +70,7 @@ func TestWhatWasSnapshottedIsRestored(t *testing.T) {
 		call := newCall(t, csi.NameRestore, map[string]any{
 			"name": output["name"], "pvc": name, "namespace": s.namespace, "storageClass": csitest.Class, "restoreSize": output["restoreSize"],
 		})
-		for key, value := range args {
-			call.Args[key] = value
-		}
+		maps.Copy(call.Args, args)
 		_, err := csi.NewRestore().Execute(t.Context(), call)
 		require.NoError(t, err)
 		assert.Equal(t, "first", s.restored(t, name))

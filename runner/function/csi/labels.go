@@ -7,10 +7,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-var (
-	forbidden = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
-	edges     = "_.-"
-)
+var forbidden = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+
+// edges are characters that a label must not begin or end with.
+const edges = "_.-"
 
 // tidy makes labels out of what blueprints give, often a name or a time: Kanister
 // takes those that are none, too.

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/csitest"
@@ -45,7 +46,7 @@ func TestCreateSuite(t *testing.T) {
 			{Name: "an empty claim", Set: map[string]any{"pvc": ""}, Want: `argument "pvc" is empty`},
 			{Name: "an empty namespace", Set: map[string]any{"namespace": ""}, Want: `argument "namespace" is empty`},
 			{Name: "no class", Set: map[string]any{"snapshotClass": nil}, Want: `argument "snapshotClass" is missing`},
-			{Name: "a list of labels", Set: map[string]any{"labels": []any{"x"}}, Want: `argument "labels" must be a map`},
+			{Name: "a list of labels", Set: map[string]any{"labels": "x"}, Want: `argument "labels" must be a map`},
 			{Name: "an unknown claim", Set: map[string]any{"pvc": "nope"}, Want: "read the claim", Reason: event.ReasonNotFound},
 		},
 	})
@@ -98,7 +99,7 @@ func TestRestoreSuite(t *testing.T) {
 		World: func(t *testing.T) functiontest.World {
 			t.Helper()
 			gated, busy, open := gate(t, http.MethodPost)
-			pvc := "restored-" + string(newCall(t, csi.NameDeleteContent, map[string]any{"name": "x"}).Key.UID)
+			pvc := "restored-" + string(uuid.NewUUID())
 			return functiontest.World{
 				Call: callOf(t, gated, csi.NameRestore, map[string]any{
 					"name": snapshot, "pvc": pvc, "namespace": s.namespace, "storageClass": csitest.Class, "restoreSize": csitest.Size,
