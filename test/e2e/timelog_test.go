@@ -82,7 +82,7 @@ func TestKanistersTimeLogBlueprint(t *testing.T) {
 	// functions give it, in a repository of its own.
 	theirs := inLogger(`rm /var/log/time.log; echo theirs >/var/log/deep/theirs; touch -d 2001-02-03T04:05:06Z /var/log/deep/theirs /var/log/deep
 		export AWS_ACCESS_KEY_ID=demo-access-key AWS_SECRET_ACCESS_KEY=demo-secret-key-not-a-secret
-		export RESTIC_REPOSITORY=s3:http://s3.s3.svc.cluster.local:7070/time-log/theirs
+		export RESTIC_REPOSITORY=s3:http://s3.s3.svc.cluster.local:7070/time-log/time-log-theirs
 		export RESTIC_PASSWORD=$(printf testpassword | sha256sum | cut -c 1-64)
 		restic init >&2; restic backup --tag theirs /var/log | sed -n 's/^snapshot \(.*\) saved$/\1/p'`)
 	inLogger(`rm -r /var/log/deep`)
@@ -91,7 +91,7 @@ func TestKanistersTimeLogBlueprint(t *testing.T) {
 	action := restore.Spec.Actions[0]
 	action.Name = "restore"
 	action.Artifacts = map[string]kanister.Artifact{
-		"timeLog":          {KeyValue: map[string]string{"path": "time-log/theirs"}},
+		"timeLog":          {KeyValue: map[string]string{"path": "time-log/time-log-theirs"}},
 		"backupIdentifier": {KeyValue: map[string]string{"id": theirs}},
 	}
 	_, err = suite.clients.ActionSets(kanistersNamespace).Create(t.Context(), &kanister.ActionSet{
@@ -104,7 +104,8 @@ func TestKanistersTimeLogBlueprint(t *testing.T) {
 	assert.Equal(t, "theirs\nkept", inLogger("cat /var/log/deep/theirs; cat /var/log/deep/*/file"))
 
 	follow(t, kanistersNamespace, "time-log", "delete")
-	assert.Empty(t, keys(t, bucket, ""))
+	assert.Empty(t, keys(t, bucket, "time-log/"))
+	assert.NotEmpty(t, keys(t, bucket, "time-log-theirs/"), "what only begins with the same letters stays")
 	noPods(t, ns)
 	noPods(t, kanistersNamespace)
 }
