@@ -91,6 +91,11 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 			return nil, err
 		}
 	}
+	if version := run.Actions[t.job.Key.Action].Spec.PreferredVersion; version != "" {
+		if other, err := blueprint.Preferred(version); err == nil && other { // what is none has failed the action
+			t.log.Info().Str("preferredVersion", version).Msg(phase.Func + " has no such version; it runs as " + blueprint.FunctionVersion)
+		}
+	}
 	progress := t.startProgress(ctx)
 	defer progress.end()
 	r, action := t.runner, &run.Actions[t.job.Key.Action]
@@ -102,6 +107,7 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 		Labels: kept(run.Labels), Traceparent: telemetry.ForAttempt(run.Traceparent, t.job.Key), Args: args, Values: values, Kube: r.clients, Pods: r.pods,
 		OwnNamespace: r.options.Pods.OwnNamespace, ToolsImage: r.options.ToolsImage, Clock: r.clock, Log: t.log, Progress: progress.set,
 		Held: t.claim.held, Marks: podMarks{task: t}, Recovered: action.Recovered != nil,
+		RDSEndpoint: r.options.RDSEndpoint,
 	})
 }
 

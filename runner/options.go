@@ -59,6 +59,9 @@ type Options struct {
 	ToolsImage string
 	// SweepEvery is how often leftover pods are looked for. Default 5 min.
 	SweepEvery time.Duration
+	// RDSEndpoint is the URL of Amazon RDS: for servers that speak its protocol, and
+	// endpoints in a VPC. Default empty: AWS' own of the region.
+	RDSEndpoint string
 	// Pods are the options of the pod side.
 	Pods pods.Options
 }
@@ -101,6 +104,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.PoisonAfter, "poison-after", o.PoisonAfter, "how many runners may be lost while they work on a job before it is set aside as a dead letter and its phase fails; 0 for never")
 	fs.BoolVar(&o.AllowSecretOutputs, "allow-secret-outputs", o.AllowSecretOutputs, "let phases publish values of Secrets as outputs, for everybody who may read ActionSets to see")
 	fs.StringVar(&o.ToolsImage, "tools-image", o.ToolsImage, "image of pods that move data, with a shell, restic and kando, where the blueprint names none; $KANISTER_TOOLS goes before the default")
+	fs.StringVar(&o.RDSEndpoint, "rds-endpoint", o.RDSEndpoint, "URL of Amazon RDS, such as that of a VPC endpoint; $AWS_ENDPOINT_URL_RDS goes before the default, which is AWS' own of the region")
 	o.Pods.BindFlags(fs)
 }
 

@@ -383,3 +383,16 @@ func (b *bench) pods() int {
 	require.NoError(b.t, err)
 	return len(list.Items)
 }
+
+// Kanister, too, falls back and says so.
+func TestVersionThatAFunctionDoesNotHave(t *testing.T) {
+	b := newBench(t, nil)
+	b.update(func(run *event.Run) { run.Actions[0].Spec.PreferredVersion = "v1.2.3" })
+	f := returns(map[string]any{"k": "v"}, nil)
+	b.start("r1", function.Registry{"KubeTask": f.factory}, nil)
+	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
+	assert.Equal(t, event.ReportSucceeded, b.report().Kind)
+	assert.Contains(t, b.log.String(), `"preferredVersion":"v1.2.3"`)
+	assert.Contains(t, b.log.String(), "KubeTask has no such version; it runs as v0.0.0")
+	b.settled()
+}

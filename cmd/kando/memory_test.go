@@ -26,10 +26,11 @@ import (
 // mostMemory is what kando may ever have resident, its own pages included.
 const mostMemory = 64 << 20
 
-// TestMemory moves data through a pipe into each kind of store and back. As much
+// transferMemory moves data through a pipe into each kind of store and back. As much
 // GiB as SALVOR_TEST_LARGE_GIB says; without it 384 MiB, which is 48 parts and so
 // shows growth with the data as well, and needs little disk.
-func TestMemory(t *testing.T) {
+func transferMemory(t *testing.T, kando string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("moves 1.1 GiB")
 	}
@@ -37,7 +38,6 @@ func TestMemory(t *testing.T) {
 	if gib, err := strconv.ParseInt(os.Getenv("SALVOR_TEST_LARGE_GIB"), 10, 64); err == nil {
 		size = gib<<30 + 1
 	}
-	kando := buildKando(t)
 	want := randomHash(t, size)
 	t.Logf("%d bytes; raw copy through a pipe into a file: %s", size, rawCopy(t, min(size, 1<<30)))
 	for name, serve := range map[string]func(*testing.T) *profile.Profile{

@@ -21,6 +21,7 @@ var initLine = regexp.MustCompile(`(?m)^init \S+ @\S+ ms, \S+ ms clock, (\d+) by
 func TestAsShipped(t *testing.T) {
 	t.Parallel()
 	binary := buildKando(t)
+	t.Run("memory of transfers", func(t *testing.T) { t.Parallel(); transferMemory(t, binary) })
 	t.Run("size and start", func(t *testing.T) { t.Parallel(); sizeAndStart(t, binary) })
 	t.Run("memory of the process server", func(t *testing.T) { t.Parallel(); serverMemory(t, binary) })
 }

@@ -63,6 +63,7 @@ func dispatcherRole(o *dispatcher.Options) serve.Constructor {
 
 func runnerRole() serve.Constructor {
 	o := runner.DefaultOptions()
+	o.RDSEndpoint = os.Getenv("AWS_ENDPOINT_URL_RDS")
 	return serve.Constructor{
 		Name: "runner", NeedsCluster: true, BindFlags: o.BindFlags, Validate: o.Validate,
 		Configure: func(s serve.Settings) {

@@ -44,7 +44,7 @@ func resticSignatures() []Signature {
 				required(argNamespace, Text, "the namespace of the pod"),
 				required("pod", Text, "the pod"),
 				required("container", Text, "the container; it has a shell and restic"),
-				required("includePath", Text, "the folder to back up"),
+				required("includePath", Text, "the folder to back up, or several as words of a shell"),
 				resticPrefix(),
 			}, resticOptions()),
 			Outputs: []Output{
@@ -61,7 +61,7 @@ func resticSignatures() []Signature {
 			Args: args([]Argument{
 				required(argNamespace, Text, "the namespace of the pods"),
 				required("container", Text, "the container of each; it has a shell and restic"),
-				required("includePath", Text, "the folder to back up"),
+				required("includePath", Text, "the folder to back up, or several as words of a shell"),
 				resticPrefix(),
 				optional("pods", Text, "the pods of the ActionSet's object", "names of pods, with spaces between"),
 			}, resticOptions()),
@@ -145,7 +145,7 @@ func resticSignatures() []Signature {
 				required("image", Text, "an image with a shell, restic and kando"),
 				resticPrefix(),
 				optional("restorePath", Text, "/", "where to restore to"),
-				optional("backupPath", Text, "", "a folder inside of the backup, which is restored without the path before it"),
+				optional("backupPath", Text, "", "a folder inside of the backup, which is restored without the path before it; needs restic 0.16"),
 				optional("pod", Text, "", "the pod whose volumes are mounted; this or volumes is needed"),
 				optional("volumes", Map, "", "where each claim is mounted, by the claim's name"),
 				optional(outBackupTag, Text, "", "the snapshot's tag; this or backupIdentifier is needed"),
@@ -160,7 +160,7 @@ func resticSignatures() []Signature {
 				resticPrefix(),
 				required("backupInfo", Text, "BackupAllInfo of BackupDataAll"),
 				optional("restorePath", Text, "/", "where to restore to"),
-				optional("pods", Text, "the pods of backupInfo", "names of pods, with spaces between"),
+				optional("pods", Text, "the running pods of the ActionSet's object, or else those of backupInfo", "names of pods, with spaces between"),
 			}, resticOptions(), podArgs()),
 		},
 	}

@@ -81,7 +81,7 @@ func rdsCredentials() []Argument {
 	return []Argument{
 		optional("credentialsSource", Text, "profile", "where the credential is: profile, secret or serviceAccount"),
 		optional("credentialsSecret", Text, "", "with secret: its name in the ActionSet's secrets or in the phase's objects"),
-		optional("region", Text, "that of the profile or the secret", "the AWS region"),
+		optional("region", Text, "that of the profile", "the AWS region"),
 	}
 }
 
@@ -93,7 +93,7 @@ func rdsSignatures() []Signature {
 	podMeta := podArgs()[1:]
 	return []Signature{
 		{
-			Name: "CreateRDSSnapshot", Summary: "takes a snapshot of an RDS instance or an Aurora cluster and waits until it can be used", Resume: Idempotent, later: true,
+			Name: "CreateRDSSnapshot", Summary: "takes a snapshot of an RDS instance or an Aurora cluster and waits until it can be used", Resume: Idempotent,
 			Args: args([]Argument{required(argInstanceID, Text, "the instance, or the cluster"), engine}, rdsCredentials()),
 			Outputs: []Output{
 				{argSnapshotID, "the id of the snapshot"},
@@ -104,11 +104,11 @@ func rdsSignatures() []Signature {
 			},
 		},
 		{
-			Name: "DeleteRDSSnapshot", Summary: "deletes a snapshot of RDS and waits until it is gone", Resume: Idempotent, later: true,
+			Name: "DeleteRDSSnapshot", Summary: "deletes a snapshot of RDS and waits until it is gone", Resume: Idempotent,
 			Args: args([]Argument{required(argSnapshotID, Text, "the id of the snapshot"), engine}, rdsCredentials()),
 		},
 		{
-			Name: "ExportRDSSnapshotToLocation", Summary: "dumps the databases of an RDS snapshot to the profile's store", Resume: Idempotent, Pod: true, later: true,
+			Name: "ExportRDSSnapshotToLocation", Summary: "dumps the databases of an RDS snapshot to the profile's store", Resume: Idempotent, Pod: true,
 			Args: args([]Argument{
 				required(argNamespace, Text, "where the pod runs that dumps"),
 				required(argInstanceID, Text, "the instance that the snapshot is of"),
@@ -128,7 +128,7 @@ func rdsSignatures() []Signature {
 			},
 		},
 		{
-			Name: "RestoreRDSSnapshot", Summary: "restores an RDS instance from a snapshot, or its databases from a dump", Resume: Idempotent, Pod: true, later: true,
+			Name: "RestoreRDSSnapshot", Summary: "restores an RDS instance from a snapshot, or its databases from a dump", Resume: Idempotent, Pod: true,
 			Args: args([]Argument{
 				required(argInstanceID, Text, "the instance; one that is there is replaced when snapshotID is given"),
 				optional(argSnapshotID, Text, "", "the id of the snapshot; without it the dump is restored"),

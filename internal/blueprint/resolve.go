@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -73,12 +72,8 @@ type resolver struct {
 // version checks preferredVersion. All functions are of v0.0.0, and Kanister too
 // falls back to it from any version it does not have.
 func (r *resolver) version(context.Context) error {
-	text := r.in.Spec.PreferredVersion
-	if text == "" {
-		return nil
-	}
-	if _, err := semver.NewVersion(text); err != nil {
-		return errorf(event.ReasonInvalid, "%s.preferredVersion: %q is not a semantic version; leave it out, or write v0.0.0: %w", r.in.Field, text, err)
+	if _, err := Preferred(r.in.Spec.PreferredVersion); err != nil {
+		return errorf(event.ReasonInvalid, "%s.preferredVersion: %w", r.in.Field, err)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/salvor-io/salvor/internal/cli"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/docs"
 )
 
 // The flags of kanctl 0.119: command, flag, shorthand, default.
@@ -16,6 +19,7 @@ func TestEveryFlagOfKanctlIsThere(t *testing.T) {
 	root, err := cli.New(&app.App{Clock: clock.RealClock{}}, cli.Program{Name: cli.Kanctl, Version: "v1"})
 	require.NoError(t, err)
 	require.Equal(t, "kanctl", root.Name())
+	rows := kanctlRows(t)
 	for _, f := range []struct {
 		command         []string
 		name, shorthand string
@@ -42,6 +46,8 @@ func TestEveryFlagOfKanctlIsThere(t *testing.T) {
 		{[]string{"create", "actionset"}, "selector-namespace", "", ""},
 		{[]string{"create", "actionset"}, "namespacetargets", "T", "[]"},
 		{[]string{"create", "actionset"}, "objects", "O", "[]"},
+		{[]string{"create", "actionset"}, "repository-server", "r", ""},
+		{[]string{"create", "actionset"}, "wait-for-repository-server", "w", "false"},
 		{[]string{"create", "actionset"}, "labels", "", ""},
 		{[]string{"create", "actionset"}, "podannotations", "", ""},
 		{[]string{"create", "actionset"}, "podlabels", "", ""},
@@ -77,7 +83,25 @@ func TestEveryFlagOfKanctlIsThere(t *testing.T) {
 		assert.Equal(t, f.shorthand, flag.Shorthand, "%v --%s", f.command, f.name)
 		assert.Equal(t, f.byDefault, flag.DefValue, "%v --%s", f.command, f.name)
 		assert.NotEmpty(t, flag.Usage, "%v --%s has no help", f.command, f.name)
+		row := strings.Join(append(append([]string{"kanctl"}, f.command...), "--"+f.name), " ")
+		assert.True(t, rows[row], "docs/src/compatibility has no row for %s", row)
 	}
+}
+
+// kanctlRows are the flags that docs/compatibility.md has a row for.
+func kanctlRows(t *testing.T) map[string]bool {
+	t.Helper()
+	all, err := docs.Differences(os.DirFS("../../docs/src"))
+	require.NoError(t, err)
+	there := map[string]bool{}
+	for _, d := range all {
+		for i, part := range strings.Split(d.Thing, "`") {
+			if i%2 == 1 {
+				there[part] = true
+			}
+		}
+	}
+	return there
 }
 
 func TestProgram(t *testing.T) {

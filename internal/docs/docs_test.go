@@ -98,3 +98,71 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// rows says for each thing that a row begins with whether there is one: a thing is what
+// stands in backquotes.
+func rows(t *testing.T) map[string]bool {
+	t.Helper()
+	all, err := docs.Differences(source())
+	require.NoError(t, err)
+	require.NotEmpty(t, all)
+	there := map[string]bool{}
+	for _, d := range all {
+		for i, part := range strings.Split(d.Thing, "`") {
+			if i%2 == 1 {
+				there[part] = true
+			}
+		}
+	}
+	return there
+}
+
+func TestEveryFunctionAndTemplateFieldHasARow(t *testing.T) {
+	t.Parallel()
+	there := rows(t)
+	for _, s := range blueprint.Signatures() {
+		assert.True(t, there[s.Name], "docs/src/compatibility has no row for function %s", s.Name)
+	}
+	for _, name := range blueprint.Missing() {
+		assert.True(t, there[name], "docs/src/compatibility has no row for function %s", name)
+	}
+	for _, group := range blueprint.Fields() {
+		for _, f := range group.Fields {
+			assert.True(t, there[f.Path], "docs/src/compatibility has no row for field %s", f.Path)
+		}
+	}
+}
+
+// Every row says which of the three it is, and a difference says what is different.
+func TestEveryRowHasAVerdict(t *testing.T) {
+	t.Parallel()
+	all, err := docs.Differences(source())
+	require.NoError(t, err)
+	for _, d := range all {
+		assert.NotEmpty(t, d.Thing, d.File)
+		assert.NotEmpty(t, d.Salvor, "%s: %s", d.File, d.Thing)
+		if strings.TrimSpace(d.Salvor) == "different" || strings.TrimSpace(d.Salvor) == "better" {
+			assert.NotEmpty(t, d.Why, "%s: %s: in what?", d.File, d.Thing)
+		}
+	}
+}
+
+// Flags of kando are listed by hand from Kanister's; a test of kando's compares the two.
+func TestEveryFlagOfKandoHasARow(t *testing.T) {
+	t.Parallel()
+	there := rows(t)
+	for _, want := range []string{
+		"kando --verbosity", "kando output", "kando location push", "kando location push --output-name", "kando location pull",
+		"kando location pull --kopia-snapshot", "kando location delete", "kando location delete --kopia-snapshot", "kando location --path",
+		"kando location --profile", "kando chronicle push", "kando chronicle push --profile-path", "kando chronicle push --artifact-path",
+		"kando chronicle push --env-dir", "kando chronicle push --frequency", "kando chronicle pull", "kando chronicle pull --path",
+		"kando chronicle pull --profile", "kando stream push", "kando stream push --password", "kando stream push --config-file",
+		"kando stream push --dirPath", "kando stream push --filePath", "kando process --address", "kando process server",
+		"kando process client --as-json", "kando process client --quiet", "kando process client create", "kando process client execute",
+		"kando process client execute --signal-proxy", "kando process client execute --exit-proxy", "kando process client get",
+		"kando process client list", "kando process client output", "kando process client output --signal-proxy",
+		"kando process client output --exit-proxy", "kando process client signal",
+	} {
+		assert.True(t, there[want], "docs/src/compatibility has no row for %s", want)
+	}
+}

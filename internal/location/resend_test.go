@@ -19,10 +19,9 @@ import (
 	"github.com/salvor-io/salvor/internal/profile"
 )
 
-// store is one of the three, with what is left in it after a failure.
+// store is one of the three, with the uploads that are left in it after a failure.
 type store struct {
 	p       *profile.Profile
-	objects func() []string
 	pending func() []string
 }
 
@@ -37,43 +36,49 @@ func stores(t *testing.T) map[string]store {
 	gcsProfile.Location.Endpoint = gcs.Spool(t)
 	nothing := func() []string { return nil }
 	return map[string]store{
-		"s3":    {s3Profile, func() []string { return s3.Objects(t, "backups") }, func() []string { return s3.Uploads(t, "backups") }},
-		"azure": {azure.Profile("backups", ""), func() []string { return azure.Objects(t, "backups") }, nothing},
-		"gcs":   {gcsProfile, func() []string { return gcs.Objects(t, "backups") }, nothing},
+		"s3":    {s3Profile, func() []string { return s3.Uploads(t, "backups") }},
+		"azure": {azure.Profile("backups", ""), nothing},
+		"gcs":   {gcsProfile, nothing},
 	}
 }
 
-// The network breaks again and again, in the middle of parts and after the store
-// has taken one but before its answer: what arrives is what was sent.
-func TestPartsAreSentAgain(t *testing.T) {
+// Each protocol on a network as networks are.
+func TestNetwork(t *testing.T) {
 	t.Parallel()
 	for name, s := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			direct := *s.p
-			front := fronttest.Breaking(t, s.p.Location.Endpoint, func(conn int) fronttest.Tear {
-				// Each later than the one before; a store with one connection at a
-				// time meets as many as one with three.
-				if conn > 9 {
-					return fronttest.Tear{}
-				}
-				return fronttest.Tear{Sent: int64(conn) * 1_700_001, Answer: conn%2 == 0}
-			})
-			s.p.Location.Endpoint = front.Endpoint
-			l := openProfile(t, s.p)
-			sent, got := sha256.New(), sha256.New()
-			const size = 50<<20 + 3
-			n, err := l.Push(t.Context(), "dump", io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{5}), size), sent))
-			require.NoError(t, err)
-			require.EqualValues(t, size, n)
-			assert.Greater(t, front.Connections(), 4, "the network did break")
-			n, err = openProfile(t, &direct).Pull(t.Context(), "dump", got)
-			require.NoError(t, err)
-			require.EqualValues(t, size, n)
-			assert.Equal(t, sent.Sum(nil), got.Sum(nil))
-			assert.Empty(t, s.pending())
+			t.Run("TLS", func(t *testing.T) { t.Parallel(); overTLS(t, s.p) })
+			t.Run("breaks", func(t *testing.T) { t.Parallel(); overABreakingNetwork(t, s) })
 		})
 	}
+}
+
+// overABreakingNetwork: it breaks again and again, in the middle of parts and after
+// the store has taken one but before its answer: what arrives is what was sent.
+func overABreakingNetwork(t *testing.T, s store) {
+	t.Helper()
+	front := fronttest.Breaking(t, s.p.Location.Endpoint, func(conn int) fronttest.Tear {
+		// Each later than the one before; a store with one connection at a time
+		// meets as many as one with three.
+		if conn > 9 {
+			return fronttest.Tear{}
+		}
+		return fronttest.Tear{Sent: int64(conn) * 1_700_001, Answer: conn%2 == 0}
+	})
+	broken := *s.p
+	broken.Location.Endpoint = front.Endpoint
+	sent, got := sha256.New(), sha256.New()
+	const size = 50<<20 + 3
+	n, err := openProfile(t, &broken).Push(t.Context(), "dump", io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{5}), size), sent))
+	require.NoError(t, err)
+	require.EqualValues(t, size, n)
+	assert.Greater(t, front.Connections(), 4, "the network did break")
+	n, err = openProfile(t, s.p).Pull(t.Context(), "dump", got)
+	require.NoError(t, err)
+	require.EqualValues(t, size, n)
+	assert.Equal(t, sent.Sum(nil), got.Sum(nil))
+	assert.NotContains(t, s.pending(), "dump")
 }
 
 // The object has been made and the answer to that is lost: the second request finds

@@ -12,7 +12,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -123,6 +126,41 @@ func TestCertificates(t *testing.T) {
 	_, err = openProfile(t, p).Push(t.Context(), "a", strings.NewReader("x"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a"}, server.Objects(t, "backups"))
+}
+
+// The token of temporary keys goes with each request, the parts of an upload too.
+// The server knows no temporary keys, so what stands before it checks the token and
+// signs the request again without.
+func TestSessionToken(t *testing.T) {
+	t.Parallel()
+	server, p := start(t)
+	s3 := proxy(t, server)
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Security-Token") != "temporary" || !strings.Contains(r.Header.Get("Authorization"), "x-amz-security-token") {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		r.Header.Del("X-Amz-Security-Token")
+		r.URL.Scheme, r.URL.Host = "http", r.Host
+		keys := aws.Credentials{AccessKeyID: server.AccessKey, SecretAccessKey: server.SecretKey}
+		assert.NoError(t, signer.SignHTTP(r.Context(), keys, r, r.Header.Get("X-Amz-Content-Sha256"), "s3", s3test.Region, time.Now()))
+		s3.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	p.Location.Endpoint = front.URL
+	p.Credential = profile.Credential{Type: profile.CredentialSecret, Secret: &profile.Secret{
+		Type: profile.SecretAWS,
+		Data: map[string][]byte{"aws_access_key_id": []byte(server.AccessKey), "aws_secret_access_key": []byte(server.SecretKey), "aws_session_token": []byte("temporary")},
+	}}
+	l := openProfile(t, p)
+	_, err := l.Push(t.Context(), "a/dump", io.LimitReader(rand.NewChaCha8([32]byte{}), 20<<20))
+	require.NoError(t, err)
+	_, err = l.Pull(t.Context(), "a/dump", io.Discard)
+	require.NoError(t, err)
+	n, err := l.Delete(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
 }
 
 // The keys of a Secret with a role are exchanged at the store's token service.

@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
@@ -63,6 +64,8 @@ type Call struct {
 	Held func() error
 	// Marks remembers the pod of the call. Nil means that nobody does.
 	Marks PodMarks
+	// RDSEndpoint is the URL of Amazon RDS, empty for AWS' own.
+	RDSEndpoint string
 	// Recovered says that the record of the run was lost and made anew: attempts of
 	// any number may have left pods behind.
 	Recovered bool
@@ -74,6 +77,14 @@ func (c *Call) StillHeld() error {
 		return nil
 	}
 	return c.Held()
+}
+
+// Stopped tells whether a context has ended because the phase is over: it was cancelled,
+// or is past its deadline. Where it ended for another cause, another runner goes on with
+// the call.
+func Stopped(ctx context.Context) bool {
+	cause, ok := errors.AsType[*Error](context.Cause(ctx))
+	return ok && (cause.Reason == event.ReasonCancelled || cause.Reason == event.ReasonTimeout)
 }
 
 // Error is a failure with a reason.

@@ -47,12 +47,13 @@ func imageNeeds() []need {
 	}
 }
 
-// testNeeds is what the programs that tests start are made with: Azurite, the
-// server of Azure's blob protocol, runs on Node.js and is installed by npm.
+// testNeeds is what tests start, and what is made with: restic; Azurite, the server of
+// Azure's blob protocol, runs on Node.js and is installed by npm.
 func testNeeds() []need {
 	return []need{
 		{"nodejs", command("node")},
 		{"npm", command("npm")},
+		{"restic", command("restic")},
 	}
 }
 

@@ -83,9 +83,9 @@ type backupDataAll struct{}
 // podBackup is the backup of one pod, as BackupAllInfo has it; the names are
 // Kanister's.
 type podBackup struct {
-	PodName   string
-	BackupID  string
-	BackupTag string
+	PodName   string `json:"PodName"`
+	BackupID  string `json:"BackupID"`
+	BackupTag string `json:"BackupTag"`
 }
 
 // Execute implements function.Function. All pods are backed up at once, each into a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +28,27 @@ import (
 	"github.com/salvor-io/salvor/runner/functiontest"
 	"github.com/salvor-io/salvor/runner/functiontest/exectest"
 )
+
+// patience bounds what must not hang.
+const patience = 3 * time.Minute
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
 
 const bucket = "backups"
 
@@ -45,6 +68,8 @@ type lab struct {
 	mu    sync.Mutex
 	specs []function.PodSpec
 	execs []url.Values
+	// said is what pods write to stderr.
+	said lockedBuffer
 	// more are variables of containers and pods.
 	more []string
 }
@@ -121,7 +146,7 @@ func (l *lab) Run(ctx context.Context, call *function.Call, spec function.PodSpe
 	}
 	parser := output.NewParser()
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = parser, &said
+	cmd.Stdout, cmd.Stderr = parser, io.MultiWriter(&said, &l.said)
 	if err := cmd.Run(); err != nil {
 		return nil, function.Errorf(event.ReasonPodFailed, "%w: %s", err, said.String())
 	}

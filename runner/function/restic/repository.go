@@ -21,7 +21,7 @@ import (
 // What restic reads from its environment.
 const (
 	envRepository = "RESTIC_REPOSITORY"
-	envPassword   = "RESTIC_PASSWORD" //nolint:gosec // the name of a variable
+	envPassword   = "RESTIC_PASSWORD"
 	// envInsecure has the scripts pass --insecure-tls.
 	envInsecure = "SALVOR_INSECURE_TLS"
 	// envGoogle is written to a file by the scripts, since restic takes no other form.
@@ -30,7 +30,7 @@ const (
 	envAuthorities = "SALVOR_CA_BUNDLE"
 
 	envKeyID   = "AWS_ACCESS_KEY_ID"
-	envKey     = "AWS_SECRET_ACCESS_KEY" //nolint:gosec // the name of a variable
+	envKey     = "AWS_SECRET_ACCESS_KEY"
 	envSession = "AWS_SESSION_TOKEN"
 )
 

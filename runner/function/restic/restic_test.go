@@ -3,11 +3,12 @@ package restic_test
 import (
 	"encoding/json"
 	"maps"
+	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -34,15 +35,15 @@ func TestBackupDataBothWays(t *testing.T) {
 			assert.Regexp(t, `^[b-z2-9]{10}$`, out["backupTag"])
 			assert.Equal(t, "3", out["fileCount"])
 			assert.Equal(t, "68.367 KiB", out["size"])
-			assert.Regexp(t, regexp.MustCompile(`^[0-9.]+ (B|KiB|MiB)$`), out["phySize"])
+			assert.Regexp(t, `^[0-9.]+ (B|KiB|MiB)$`, out["phySize"])
 			assert.Equal(t, "v0.0.0", out["version"])
 			list := l.snapshots(t, repository)
 			require.Len(t, list, 1)
-			assert.Equal(t, snapshot{ID: out["backupID"].(string), Tags: []string{out["backupTag"].(string)}, Paths: []string{data}}, list[0])
+			assert.Equal(t, snapshot{ID: text(t, out, "backupID"), Tags: []string{text(t, out, "backupTag")}, Paths: []string{data}}, list[0])
 
 			for _, args := range [][]string{
-				{"restore", out["backupID"].(string), "--target"},
-				{"restore", "--tag", out["backupTag"].(string), "latest", "--target"},
+				{"restore", text(t, out, "backupID"), "--target"},
+				{"restore", "--tag", text(t, out, "backupTag"), "latest", "--target"},
 			} {
 				target := t.TempDir()
 				l.kanister(t, repository, kanisterPassword, append(args, target)...)
@@ -66,9 +67,7 @@ func TestRestoreDataOfKanister(t *testing.T) {
 				"namespace": "db", "image": "tools:2", "backupArtifactPrefix": repository, "restorePath": target,
 				"volumes": map[string]any{"claim": target},
 			}
-			for k, v := range by {
-				args[k] = v
-			}
+			maps.Copy(args, by)
 			assert.Empty(t, l.execute(t, restic.NewRestoreData(), l.call(t, restic.NameRestoreData, args)))
 			same(t, data, filepath.Join(target, data))
 		})
@@ -83,7 +82,7 @@ func TestCopyVolumeDataAndWhatFollows(t *testing.T) {
 	out := l.execute(t, restic.NewCopyVolumeData(), l.call(t, restic.NameCopyVolumeData, map[string]any{
 		"namespace": "db", "volume": "claim", "dataArtifactPrefix": "vol", "mountPath": data,
 	}))
-	id, tag := out["backupID"].(string), out["backupTag"].(string)
+	id, tag := text(t, out, "backupID"), text(t, out, "backupTag")
 	assert.Equal(t, data, out["backupRoot"])
 	assert.Equal(t, bucket+"/vol", out["backupArtifactLocation"])
 	assert.Equal(t, "3", out["fileCount"])
@@ -132,7 +131,7 @@ func TestCopyVolumeDataAndWhatFollows(t *testing.T) {
 			"namespace": "db", "backupArtifactPrefix": "vol", "backupTag": tag, "reclaimSpace": true,
 		}))
 		if id != "" {
-			assert.Regexp(t, `^7\d{4} B$`, freed["spaceFreed"])
+			assert.Regexp(t, `^[1-9]\d* B$`, freed["spaceFreed"])
 			id = ""
 			continue
 		}
@@ -158,8 +157,12 @@ func TestAllPods(t *testing.T) {
 	out := l.execute(t, restic.NewBackupDataAll(), l.call(t, restic.NameBackupDataAll, map[string]any{
 		"namespace": "db", "container": "main", "includePath": data, "backupArtifactPrefix": prefix,
 	}, workload(data)))
-	var info map[string]struct{ PodName, BackupID, BackupTag string }
-	require.NoError(t, json.Unmarshal([]byte(out["BackupAllInfo"].(string)), &info))
+	var info map[string]struct {
+		PodName   string `json:"PodName"`
+		BackupID  string `json:"BackupID"`
+		BackupTag string `json:"BackupTag"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(text(t, out, "BackupAllInfo")), &info))
 	require.Len(t, info, 2)
 	for pod, backup := range info {
 		assert.Equal(t, pod, backup.PodName)
@@ -231,7 +234,7 @@ func TestIncludePathIsWords(t *testing.T) {
 	l, data := newLab(t), files(t)
 	l.more = []string{"PGDATA=" + data}
 	made := map[string][]string{}
-	for text, want := range map[string][]string{
+	for include, want := range map[string][]string{
 		"$PGDATA":                          {data},
 		data + "/log " + data + "/empty":   {data + "/empty", data + "/log"},
 		data + "/e*":                       {data + "/empty"},
@@ -240,9 +243,9 @@ func TestIncludePathIsWords(t *testing.T) {
 		data + " --exclude " + data + "/l": {data},
 	} {
 		out := l.execute(t, restic.NewBackupData(), l.call(t, restic.NameBackupData, map[string]any{
-			"namespace": "db", "pod": "db-0", "container": "main", "includePath": text, "backupArtifactPrefix": "words",
+			"namespace": "db", "pod": "db-0", "container": "main", "includePath": include, "backupArtifactPrefix": "words",
 		}))
-		made[out["backupID"].(string)] = want
+		made[text(t, out, "backupID")] = want
 	}
 	list := l.snapshots(t, bucket+"/words")
 	assert.Len(t, list, len(made))
@@ -285,4 +288,45 @@ func TestDeleteByTagTakesWhatAllAttemptsMade(t *testing.T) {
 		"namespace": "db", "backupArtifactPrefix": bucket + "/p", "backupTag": first["backupTag"],
 	}))
 	assert.Empty(t, l.snapshots(t, bucket+"/p"))
+}
+
+// text is an output, which is text.
+func text(t *testing.T, out map[string]any, name string) string {
+	t.Helper()
+	value, ok := out[name].(string)
+	require.True(t, ok, "output %s is %v", name, out[name])
+	return value
+}
+
+// Pruning needs the repository for itself; a backup that is under way is waited for.
+func TestALockedRepositoryIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.kanister(t, bucket+"/locked", kanisterPassword, "init")
+	backup := exec.CommandContext(t.Context(), "restic", "backup", "--stdin")
+	backup.Env = append(l.environ(),
+		"AWS_ACCESS_KEY_ID="+l.s3.AccessKey, "AWS_SECRET_ACCESS_KEY="+l.s3.SecretKey,
+		"RESTIC_REPOSITORY=s3:"+l.s3.Endpoint+"/"+bucket+"/locked", "RESTIC_PASSWORD="+kanisterPassword)
+	in, err := backup.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, backup.Start())
+	t.Cleanup(func() { _ = in.Close(); _ = backup.Wait() })
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(l.s3.Objects(t, bucket), func(key string) bool { return strings.HasPrefix(key, "locked/locks/") })
+	}, patience, 50*time.Millisecond)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := restic.NewDeleteData().Execute(t.Context(), l.call(t, restic.NameDeleteData, map[string]any{
+			"namespace": "db", "backupArtifactPrefix": "locked", "backupID": "0badf00d", "reclaimSpace": true,
+		}))
+		ended <- err
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(l.said.String(), "already locked") }, patience, 50*time.Millisecond, "it does not say what it waits for: %s", &l.said)
+	require.NoError(t, in.Close())
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(patience):
+		t.Fatal("it waits for ever")
+	}
 }

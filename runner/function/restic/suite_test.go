@@ -2,16 +2,17 @@ package restic_test
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/output"
-	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/function/restic"
 	"github.com/salvor-io/salvor/runner/functiontest"
 	"github.com/salvor-io/salvor/runner/functiontest/exectest"
@@ -81,15 +82,13 @@ func execWorld(t *testing.T, name string, args map[string]any, check func(*testi
 		}
 		id := "d" + p.Pod[len("db-"):] + "000000"
 		summary := fmt.Sprintf(`{"total_files_processed":3,"total_bytes_processed":1024,"data_added":100,"data_added_packed":7,"snapshot_id":"%s99999999"}`, id)
-		line, err := output.Format("summary", summary)
-		assert.NoError(t, err)
-		p.Out(line)
+		if line, err := output.Format("summary", summary); assert.NoError(t, err) {
+			p.Out(line)
+		}
 		return 0
 	}
 	all := map[string]any{"namespace": "db", "container": "main", "includePath": "/data", "backupArtifactPrefix": "p"}
-	for k, v := range args {
-		all[k] = v
-	}
+	maps.Copy(all, args)
 	return functiontest.World{
 		Call: l.call(t, name, all), Busy: busy, Release: sync.OnceFunc(func() { close(released) }), Check: check,
 	}
@@ -105,7 +104,7 @@ func TestPodsOfTheWorkload(t *testing.T) {
 		p.StatefulSet = &blueprint.Workload{Pods: []string{"db-0", "db-1"}}
 	})
 	call.Kube = w.Call.Kube
-	out, err := function.Function(restic.NewBackupDataAll()).Execute(t.Context(), call)
-	assert.NoError(t, err)
+	out, err := restic.NewBackupDataAll().Execute(t.Context(), call)
+	require.NoError(t, err)
 	assert.Contains(t, out["BackupAllInfo"], `"db-1":{`)
 }

@@ -1,11 +1,9 @@
 # delete RECLAIM, then for each backup REPOSITORY id|tag NAME. What is gone already is
 # no failure: the phase may have been tried before.
 forget() {
-  code=0
-  said=$(patient r forget "$1" 2>&1) || code=$?
-  printf '%s\n' "$said"
-  case "$code $said" in
-  '0 '* | *'no matching ID found'*) return 0 ;;
+  patient r forget "$1" && return 0
+  case $said in
+  *'no matching ID found'*) return 0 ;;
   esac
   exit "$code"
 }

@@ -29,7 +29,8 @@ emit() {
 }
 
 # patient CMD… runs a command of restic and waits while somebody else has the
-# repository locked. A lock whose owner is gone is taken away.
+# repository locked. A lock whose owner is gone is taken away. After a failure $code and
+# $said tell what was wrong.
 patient() {
   tries=0
   while :; do
