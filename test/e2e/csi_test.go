@@ -30,7 +30,7 @@ deletionPolicy: Delete
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: delete-claims, namespace: "{ns}"}
-rules: [{apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, delete]}]
+rules: [{apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, list, watch, delete]}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

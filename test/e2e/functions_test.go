@@ -89,11 +89,11 @@ actions:
         args:
           namespace: "{ns}"
           sharedVolumeMedium: Memory
-          initImage: busybox
+          initImage: busybox:1.36
           initCommand: [sh, -ec, "mkfifo /tmp/data; chmod 666 /tmp/data"]
           backgroundImage: ghcr.io/kanisterio/kanister-tools:0.116.0
           backgroundCommand: [bash, -ec, 'seq 1 100000 >/tmp/data']
-          outputImage: busybox
+          outputImage: busybox:1.36
           outputCommand: [sh, -ec, 'sum=$(sha256sum </tmp/data | cut -c 1-64); echo "###Phase-output###: {\"key\":\"sum\",\"value\":\"$sum\"}"']
       - func: KubeOps
         name: create

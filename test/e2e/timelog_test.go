@@ -8,6 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 )
 
 // timeLogManifests is Kanister's example of an application: a Deployment that
@@ -75,8 +78,34 @@ func TestKanistersTimeLogBlueprint(t *testing.T) {
 	rolledOut(t, ns, "deployment/time-logger")
 	assert.Equal(t, before, inLogger(look))
 
+	// A backup that Kanister made: restic with the arguments and the password that its
+	// functions give it, in a repository of its own.
+	theirs := inLogger(`rm /var/log/time.log; echo theirs >/var/log/deep/theirs; touch -d 2001-02-03T04:05:06Z /var/log/deep/theirs /var/log/deep
+		export AWS_ACCESS_KEY_ID=demo-access-key AWS_SECRET_ACCESS_KEY=demo-secret-key-not-a-secret
+		export RESTIC_REPOSITORY=s3:http://s3.s3.svc.cluster.local:7070/time-log/time-log-theirs
+		export RESTIC_PASSWORD=$(printf testpassword | sha256sum | cut -c 1-64)
+		restic init >&2; restic backup --tag theirs /var/log | sed -n 's/^snapshot \(.*\) saved$/\1/p'`)
+	inLogger(`rm -r /var/log/deep`)
+	restore, err := suite.clients.ActionSets(kanistersNamespace).Get(t.Context(), "time-log", metav1.GetOptions{})
+	require.NoError(t, err)
+	action := restore.Spec.Actions[0]
+	action.Name = "restore"
+	action.Artifacts = map[string]kanister.Artifact{
+		"timeLog":          {KeyValue: map[string]string{"path": "time-log/time-log-theirs"}},
+		"backupIdentifier": {KeyValue: map[string]string{"id": theirs}},
+	}
+	_, err = suite.clients.ActionSets(kanistersNamespace).Create(t.Context(), &kanister.ActionSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "theirs", Namespace: kanistersNamespace},
+		Spec:       &kanister.ActionSetSpec{Actions: []kanister.ActionSpec{action}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	complete(t, kanistersNamespace, "theirs")
+	rolledOut(t, ns, "deployment/time-logger")
+	assert.Equal(t, "theirs\nkept", inLogger("cat /var/log/deep/theirs; cat /var/log/deep/*/file"))
+
 	follow(t, kanistersNamespace, "time-log", "delete")
-	assert.Empty(t, keys(t, bucket, ""))
+	assert.Empty(t, keys(t, bucket, "time-log/"))
+	assert.NotEmpty(t, keys(t, bucket, "time-log-theirs/"), "what only begins with the same letters stays")
 	noPods(t, ns)
 	noPods(t, kanistersNamespace)
 }
