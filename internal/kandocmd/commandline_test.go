@@ -51,7 +51,11 @@ func kanisterCommandLine() map[string][]flagOf {
 
 // ours are the flags Kanister does not have.
 func ours() map[string][]string {
-	return map[string][]string{"output": {"file"}}
+	location := []string{"ca-file"}
+	return map[string][]string{
+		"output":   {"file"},
+		"location": location, "location push": location, "location pull": location, "location delete": location,
+	}
 }
 
 func testRoot() *cobra.Command {
