@@ -47,7 +47,7 @@ func (s *shell) shop() {
 		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: pod},
 	}, metav1.CreateOptions{})
 	require.NoError(s.t, err)
-	got := s.run("create", "profile", "s3compliant", "--name", "s3", "-b", "bucket", "-a", "id", "-s", "key")
+	got := s.run("create", "profile", "s3compliant", "--name", "s3", "-b", "bucket", "-a", "id", "-s", "key", "--skip-validation")
 	require.Zero(s.t, got.code, got.err)
 }
 
@@ -220,7 +220,7 @@ func TestCreateProfile(t *testing.T) {
 	s := newShell(t)
 	s.stdin = "s3cr3t\n"
 	got := s.run("create", "profile", "s3compliant", "--name", "minio", "-b", "bucket", "-e", "http://minio:9000", "-p", "pre/fix", "-r", "eu-1", "--skip-SSL-verification",
-		"-a", "AKIA", "--secret-key-file", "-")
+		"-a", "AKIA", "--secret-key-file", "-", "--skip-validation")
 	require.Zero(t, got.code, got.err)
 	p, err := s.clients.Profiles(s.namespace).Get(t.Context(), "minio", metav1.GetOptions{})
 	require.NoError(t, err)
@@ -238,7 +238,7 @@ func TestCreateProfile(t *testing.T) {
 	assert.Equal(t, result{0, "profile minio: no problem found\n", ""}, got)
 
 	// The same name again: an error, and no Secret is left over.
-	got = s.run("create", "profile", "s3compliant", "--name", "minio", "-b", "bucket", "-a", "AKIA", "-s", "x")
+	got = s.run("create", "profile", "s3compliant", "--name", "minio", "-b", "bucket", "-a", "AKIA", "-s", "x", "--skip-validation")
 	assert.Equal(t, 1, got.code)
 	assert.Contains(t, got.err, "already exists")
 	secrets, err := s.clients.Kube.CoreV1().Secrets(s.namespace).List(t.Context(), metav1.ListOptions{})
@@ -283,7 +283,7 @@ func TestProfilesOfOtherProviders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			profile := strings.ReplaceAll(name, " ", "-")
-			got := s.run(append([]string{"create", "profile", "--name", profile, "-b", "bucket"}, c.args...)...)
+			got := s.run(append([]string{"create", "profile", "--skip-validation", "--name", profile, "-b", "bucket"}, c.args...)...)
 			require.Zero(t, got.code, got.err)
 			p, err := s.clients.Profiles(s.namespace).Get(t.Context(), profile, metav1.GetOptions{})
 			require.NoError(t, err)

@@ -76,7 +76,7 @@ func checkRendered(t *testing.T, got result, action *kanister.BlueprintAction) {
 		text, err := kyaml.Marshal(document)
 		require.NoError(t, err)
 		assert.NotContains(t, string(text), "{{", "all of it is rendered")
-		if document["func"] == "KubeTask" || document["func"] == "PrepareData" {
+		if document["func"] == "KubeTask" || document["func"] == "PrepareData" || document["func"] == "CopyVolumeData" {
 			assert.NotNil(t, document["pod"], "%v of %s", document["phase"], got.out)
 		}
 	}
@@ -226,7 +226,9 @@ func TestRenderAgainstACluster(t *testing.T) {
 	t.Parallel()
 	s := newShell(t)
 	ctx, ns := t.Context(), s.namespace
-	text := func(manifest string) []byte { return []byte(strings.ReplaceAll(strings.ReplaceAll(manifest, "namespace: db", "namespace: "+ns), "{name: bp}", "{name: bp, namespace: "+ns+"}")) }
+	text := func(manifest string) []byte {
+		return []byte(strings.ReplaceAll(strings.ReplaceAll(manifest, "namespace: db", "namespace: "+ns), "{name: bp}", "{name: bp, namespace: "+ns+"}"))
+	}
 	var bp kanister.Blueprint
 	require.NoError(t, kyaml.Unmarshal(text(renderBlueprint), &bp))
 	_, err := s.clients.Blueprints(ns).Create(ctx, &bp, metav1.CreateOptions{})

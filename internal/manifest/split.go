@@ -17,11 +17,17 @@ type part struct {
 func split(text []byte) []part {
 	var parts []part
 	current := part{}
-	line, content := 0, false
+	line, content, begun := 0, false, false
 	for row := range bytes.Lines(text) {
-		if isMarker(row, "---") && content {
-			parts = append(parts, current)
-			current, content = part{line: line}, false
+		if isMarker(row, "---") {
+			if content {
+				parts = append(parts, current)
+			}
+			// What stands before the first marker, directives, belongs to its document.
+			if content || begun {
+				current, content = part{line: line}, false
+			}
+			begun = true
 		}
 		current.text = append(current.text, row...)
 		content = content || hasContent(row)

@@ -66,15 +66,21 @@ func (c *creator) s3() *cobra.Command {
   pass show s3/backups | salvor create profile s3compliant -b backups -e https://minio.example.com:9000 -a backup --secret-key-file -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if key == "" && secret.value == "" && secret.file == "" {
+				if role != "" {
+					return errors.New("--role needs --access-key and --secret-key-file: the keys that may assume it; a Profile without keys has the pod's own role")
+				}
+				return c.create(cmd.Context(), &access{location: kanister.LocationTypeS3Compliant, short: "s3", keyless: true})
+			}
 			if key == "" {
-				return errors.New("--access-key is required")
+				return errors.New("--access-key is required with a secret key")
 			}
 			return c.keyed(cmd.Context(), &secret, key, extra{field: wire.AWSRole, value: role, whole: wire.SecretAWS}, &access{
 				location: kanister.LocationTypeS3Compliant, short: "s3", idField: wire.AWSAccessKeyID, secretField: wire.AWSSecretAccessKey,
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&key, "access-key", "a", "", "access key id (required)")
+	cmd.Flags().StringVarP(&key, "access-key", "a", "", "access key id; without keys the Profile has the identity of the pods (IRSA, pod identity)")
 	cmd.Flags().StringVarP(&secret.value, "secret-key", "s", "", "secret access key; rather use --secret-key-file")
 	cmd.Flags().StringVar(&secret.file, "secret-key-file", "", "file with the secret access key, - for the standard input")
 	cmd.Flags().StringVarP(&role, "role", "R", "", "ARN of an AWS IAM role to assume")
@@ -90,11 +96,11 @@ func (c *creator) gcp() *cobra.Command {
 		Example: `  salvor create profile gcp --bucket backups --project-id my-project --service-key ./service-account.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if project == "" {
-				return errors.New("--project-id is required")
-			}
 			if file == "" {
-				return errors.New("--service-key is required: the path of a Google credential file, - for the standard input")
+				return c.create(cmd.Context(), &access{location: kanister.LocationTypeGCS, short: "gcp", keyless: true})
+			}
+			if project == "" {
+				return errors.New("--project-id is required with a service key")
 			}
 			key, err := c.app.ReadSecret(file)
 			if err != nil {
@@ -111,8 +117,8 @@ func (c *creator) gcp() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&project, "project-id", "a", "", "Google Cloud project (required)")
-	cmd.Flags().StringVarP(&file, "service-key", "s", "", "path of the service account's JSON key, - for the standard input (required)")
+	cmd.Flags().StringVarP(&project, "project-id", "a", "", "Google Cloud project")
+	cmd.Flags().StringVarP(&file, "service-key", "s", "", "path of the service account's JSON key, - for the standard input; without it the Profile has the identity of the pods (GKE workload identity)")
 	return cmd
 }
 
@@ -128,6 +134,9 @@ func (c *creator) azure() *cobra.Command {
 			if account == "" {
 				return errors.New("--storage-account is required")
 			}
+			if secret.value == "" && secret.file == "" {
+				return c.azureKeyless(cmd.Context(), account, environment)
+			}
 			return c.keyed(cmd.Context(), &secret, account, extra{field: wire.AzureStorageEnvironment, value: environment, whole: wire.SecretAzure}, &access{
 				location: kanister.LocationTypeAzure, short: "azure", idField: wire.AzureStorageAccount, secretField: wire.AzureStorageKey,
 			})
@@ -135,7 +144,7 @@ func (c *creator) azure() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&account, "storage-account", "a", "", "storage account (required)")
 	cmd.Flags().StringVarP(&secret.value, "storage-key", "s", "", "key of the storage account; rather use --storage-key-file")
-	cmd.Flags().StringVar(&secret.file, "storage-key-file", "", "file with the key of the storage account, - for the standard input")
+	cmd.Flags().StringVar(&secret.file, "storage-key-file", "", "file with the key of the storage account, - for the standard input; without a key the Profile has the identity of the pods (Azure workload identity)")
 	cmd.Flags().StringVar(&environment, "storage-env", "", "Azure cloud, for example AzureUSGovernmentCloud (default: the public one)")
 	return cmd
 }
@@ -160,6 +169,15 @@ func (c *creator) keyed(ctx context.Context, secret *secretFlag, id string, e ex
 	return c.create(ctx, x)
 }
 
+// azureKeyless names the storage account, and leaves the key to the identity of the pods.
+func (c *creator) azureKeyless(ctx context.Context, account, environment string) error {
+	data := map[string]string{wire.AzureStorageAccount: account, wire.AzureFederatedIdentity: "true"}
+	if environment != "" {
+		data[wire.AzureStorageEnvironment] = environment
+	}
+	return c.create(ctx, &access{location: kanister.LocationTypeAzure, short: "azure", whole: wire.SecretAzure, ambient: true, data: data})
+}
+
 func (c *creator) create(ctx context.Context, x *access) error {
 	if err := c.where.validate(); err != nil {
 		return err
@@ -172,6 +190,11 @@ func (c *creator) create(ctx context.Context, x *access) error {
 	if *c.shared.DryRun {
 		return c.print(secret, profile)
 	}
+	if !*c.shared.SkipValidation {
+		if err := c.check(ctx, x); err != nil {
+			return err
+		}
+	}
 	clients, err := c.app.Kube.Clients()
 	if err != nil {
 		return err
@@ -180,13 +203,17 @@ func (c *creator) create(ctx context.Context, x *access) error {
 }
 
 func (c *creator) print(secret *corev1.Secret, profile *kanister.Profile) error {
-	first, err := yaml.Marshal(secret)
-	if err != nil {
-		return fmt.Errorf("print the Secret: %w", err)
-	}
 	second, err := yaml.Marshal(profile)
 	if err != nil {
 		return fmt.Errorf("print the Profile: %w", err)
+	}
+	if secret == nil {
+		c.app.Printf("%s", second)
+		return nil
+	}
+	first, err := yaml.Marshal(secret)
+	if err != nil {
+		return fmt.Errorf("print the Secret: %w", err)
 	}
 	c.app.Warnf("the output holds the keys in clear text")
 	c.app.Printf("%s---\n%s", first, second)
@@ -196,6 +223,13 @@ func (c *creator) print(secret *corev1.Secret, profile *kanister.Profile) error 
 // apply creates both or none.
 func (c *creator) apply(ctx context.Context, clients *kube.Clients, secret *corev1.Secret, profile *kanister.Profile) error {
 	options := metav1.CreateOptions{FieldManager: "salvor-cli"}
+	if secret == nil {
+		if _, err := clients.Profiles(profile.Namespace).Create(ctx, profile, options); err != nil {
+			return fmt.Errorf("create Profile %s/%s: %w", profile.Namespace, profile.Name, err)
+		}
+		c.app.Printf("profile '%s' created\n", profile.Name)
+		return nil
+	}
 	secrets := clients.Kube.CoreV1().Secrets(secret.Namespace)
 	if _, err := secrets.Create(ctx, secret, options); err != nil {
 		return fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, secret.Name, err)

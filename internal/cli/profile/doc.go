@@ -3,6 +3,9 @@
 //
 // Keys can be read from a file or the standard input, because what stands on a
 // command line is seen by everybody who may list processes, and stays in the
-// shell's history. The resources are checked for form only; whether the bucket
-// can be reached is a question for the cluster, where the endpoint is.
+// shell's history.
+//
+// Before anything is created the bucket is opened: listed, and written to below the
+// prefix. An endpoint that only the cluster reaches needs --skip-validation. A Profile
+// without keys is not checked: its identity is that of the pods, not of who creates it.
 package profile

@@ -26,6 +26,9 @@ type access struct {
 	data                 map[string]string
 	// whole is the Secret's type when the credential is the whole Secret.
 	whole corev1.SecretType
+	// keyless: there is no credential. ambient: there is one without a key. Both mean
+	// the identity of the pods.
+	keyless, ambient bool
 }
 
 // location is what the providers share.
@@ -59,8 +62,24 @@ func (l *location) validate() error {
 	return nil
 }
 
-// build makes the Secret and the Profile that refers to it.
+// build makes the Secret and the Profile that refers to it; without keys there is no
+// Secret.
 func build(namespace string, l *location, x *access) (*corev1.Secret, *kanister.Profile) {
+	name := l.name
+	if name == "" {
+		name = x.short + "-profile-" + rand.String(5)
+	}
+	profile := &kanister.Profile{
+		TypeMeta:   metav1.TypeMeta{APIVersion: kanister.GroupVersion.String(), Kind: "Profile"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Location: kanister.Location{
+			Type: x.location, Bucket: l.bucket, Endpoint: l.endpoint, Prefix: l.prefix, Region: l.region,
+		},
+		SkipSSLVerify: l.skipTLSVerify,
+	}
+	if x.keyless {
+		return nil, profile
+	}
 	secret := &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: x.short + "-secret-" + rand.String(6)},
@@ -75,19 +94,8 @@ func build(namespace string, l *location, x *access) (*corev1.Secret, *kanister.
 	if x.whole != "" {
 		credential = &kanister.Credential{Type: kanister.CredentialTypeSecret, Secret: &reference}
 	}
-	name := l.name
-	if name == "" {
-		name = x.short + "-profile-" + rand.String(5)
-	}
-	return secret, &kanister.Profile{
-		TypeMeta:   metav1.TypeMeta{APIVersion: kanister.GroupVersion.String(), Kind: "Profile"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Location: kanister.Location{
-			Type: x.location, Bucket: l.bucket, Endpoint: l.endpoint, Prefix: l.prefix, Region: l.region,
-		},
-		Credential:    credential,
-		SkipSSLVerify: l.skipTLSVerify,
-	}
+	profile.Credential = credential
+	return secret, profile
 }
 
 // secretFlag is a value that may be given on the command line or in a file.

@@ -13,6 +13,7 @@ import (
 	"github.com/salvor-io/salvor/internal/cli/actionset"
 	"github.com/salvor-io/salvor/internal/cli/app"
 	"github.com/salvor-io/salvor/internal/kubefile"
+	"github.com/salvor-io/salvor/runner"
 	"github.com/salvor-io/salvor/runner/pods"
 )
 
@@ -25,6 +26,7 @@ type options struct {
 	// outputs as phase.key=value, artifacts as name.key=value.
 	outputs, artifacts []string
 	pods               pods.Options
+	toolsImage         string
 }
 
 // Command is "render".
@@ -78,6 +80,7 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&o.outputs, "output", nil, "an output of an earlier phase, as phase.key=value; may be repeated")
 	fs.StringArrayVar(&o.artifacts, "artifact", nil, "an input artifact, as name.key=value; may be repeated")
 	fs.StringVar(&o.pods.OwnNamespace, "salvor-namespace", "salvor", "Salvor's own namespace, where pods run whose phase names none")
+	fs.StringVar(&o.toolsImage, "tools-image", runner.DefaultToolsImage, "the flag of that name of salvor serve")
 	fs.StringVar(&o.pods.TaskServiceAccount, "task-service-account", "", "the flag of that name of salvor serve")
 }
 

@@ -76,6 +76,8 @@ func (m *maker) owner(workload *unstructured.Unstructured, gvk schema.GroupVersi
 	set.SetName(workload.GetName() + "-1")
 	set.SetUID(types.UID("uid-of-" + workload.GetName() + "-1"))
 	set.SetOwnerReferences(controlled(workload))
+	labels, _, _ := unstructured.NestedStringMap(workload.Object, "spec", "template", "metadata", "labels")
+	set.SetLabels(labels)
 	number := workload.GetAnnotations()[revision]
 	if latest, ok, _ := unstructured.NestedInt64(workload.Object, "status", "latestVersion"); ok {
 		number = strconv.FormatInt(latest, 10)

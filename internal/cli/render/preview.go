@@ -46,7 +46,7 @@ func (r *renderer) preview(ctx context.Context, as *kanister.ActionSet, p part, 
 	call := &function.Call{
 		Key:       event.Key{UID: uid, Namespace: as.Namespace, Action: index, Kind: p.scope.Kind, Phase: p.scope.Phase, Attempt: 1},
 		ActionSet: as.Name, Action: p.scope.Action, Phase: p.phase.Name, Labels: as.Labels,
-		Args: args, Values: values, Kube: r.clients, Pods: shower, OwnNamespace: r.options.pods.OwnNamespace,
+		Args: args, Values: values, Kube: r.clients, Pods: shower, OwnNamespace: r.options.pods.OwnNamespace, ToolsImage: r.options.toolsImage,
 		Clock: r.options.app.Clock, Log: zerolog.Nop(), Progress: func(kanister.PhaseProgress) {},
 	}
 	_, err := factory().Execute(ctx, call)
@@ -58,18 +58,29 @@ func (r *renderer) preview(ctx context.Context, as *kanister.ActionSet, p part, 
 		return shower.pods, nil
 	case err == nil:
 		return nil, &unsureError{why: "no pod: with these arguments there is nothing to do"}
-	case strings.Contains(err.Error(), "<output ") || placeholders(args):
-		return nil, &unsureError{why: fmt.Sprintf("the pod depends on an output of an earlier phase (%v); --output says what it is", err)}
+	case placeholders(args):
+		return nil, &unsureError{why: fmt.Sprintf("the pod depends on what is not known yet (%v); --output and --artifact say what it is", err)}
 	}
 	return nil, err
 }
+
+// unknownName stands for the name of a pod whose ActionSet is not there yet.
+const unknownName = "<made from the ActionSet's UID>"
 
 // anonymous takes out what is not known before the ActionSet is there.
 func anonymous(pod *corev1.Pod, uid string) {
 	if uid != "" {
 		return
 	}
-	pod.Name = "<made from the ActionSet's UID>"
+	for i := range pod.Spec.Containers {
+		for j := range pod.Spec.Containers[i].Env {
+			// Secret values of the function's own are in a Secret of the pod's name.
+			if from := pod.Spec.Containers[i].Env[j].ValueFrom; from != nil && from.SecretKeyRef != nil && from.SecretKeyRef.Name == pod.Name {
+				from.SecretKeyRef.Name = unknownName
+			}
+		}
+	}
+	pod.Name = unknownName
 	for name, value := range pod.Labels {
 		if value == "" && strings.HasPrefix(name, "salvor.io/") {
 			pod.Labels[name] = "<the ActionSet's UID>"
@@ -81,7 +92,7 @@ func anonymous(pod *corev1.Pod, uid string) {
 func placeholders(x any) bool {
 	switch x := x.(type) {
 	case string:
-		return strings.Contains(x, "<output ")
+		return strings.Contains(x, "<output ") || strings.Contains(x, "<artifact ") || strings.Contains(x, "<option ")
 	case []any:
 		for _, item := range x {
 			if placeholders(item) {

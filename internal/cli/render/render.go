@@ -91,6 +91,9 @@ func (r *renderer) resolve(ctx context.Context, as *kanister.ActionSet, spec *ka
 	}
 	if r.made != nil {
 		r.made.complete(spec, namespace, blueprint.Names(defined))
+		if spec.Profile == nil && storesData(defined) {
+			spec.Profile = r.made.profile(namespace)
+		}
 		if err := r.workload(ctx, cluster, spec, namespace); err != nil {
 			return bp, nil, err
 		}
@@ -124,6 +127,15 @@ func (r *renderer) workload(ctx context.Context, cluster blueprint.Cluster, spec
 		return err
 	}
 	return r.made.workloadPods()
+}
+
+// storesData reports whether a function of the action uses the profile by itself.
+func storesData(action *kanister.BlueprintAction) (uses bool) {
+	each(action, func(_ string, phase *kanister.BlueprintPhase) {
+		s, _ := blueprint.Lookup(phase.Func)
+		uses = uses || s.Takes("backupArtifactPrefix") || s.Takes("dataArtifactPrefix") || s.Name == "LocationDelete"
+	})
+	return uses
 }
 
 // deferName is under which name --output and the known outputs have the deferPhase.

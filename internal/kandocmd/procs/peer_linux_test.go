@@ -32,7 +32,7 @@ func TestAnotherUserGetsNoAnswer(t *testing.T) {
 
 	conn := dialAs(t, nobody, r.address)
 	defer func() { _ = conn.Close() }()
-	_, _ = io.WriteString(conn, "GET /processes HTTP/1.1\r\nHost: kando\r\n\r\n") // may fail already
+	_, _ = io.WriteString(conn, "GET /processes HTTP/1.0\r\n\r\n") // may fail already
 	answer, _ := io.ReadAll(conn)
 	assert.Empty(t, string(answer))
 }
