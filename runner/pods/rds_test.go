@@ -79,7 +79,7 @@ func (b *rdsBench) rdsParams(p *blueprint.Params) {
 func (b *rdsBench) rdsCall(name string, args map[string]any) *function.Call {
 	b.t.Helper()
 	call := functiontest.NewCall(b.t, &kube.Clients{Kube: b.client}, functiontest.Phase{Func: name, Args: args, Params: b.rdsParams})
-	call.Pods, call.Marks, call.RDSEndpoint = b.runner, &attemptMarks{call: call, of: map[int]*marks{}}, b.aws.URL
+	call.Pods, call.Marks, call.RDSEndpoint = b.runner, &attemptMarks{call: call, of: map[int]*partMarks{}}, b.aws.URL
 	return call
 }
 
