@@ -64,8 +64,12 @@ func checkRendered(t *testing.T, got result, action *kanister.BlueprintAction) {
 		assert.NotNil(t, args)
 		conditions, _ := args["conditions"].(map[string]any)
 		for _, list := range conditions {
-			for _, item := range list.([]any) { //nolint:forcetypeassert // a blueprint of Kanister's
-				delete(item.(map[string]any), "condition") //nolint:forcetypeassert // the same; a template of another kind
+			items, ok := list.([]any)
+			require.True(t, ok)
+			for _, item := range items {
+				condition, ok := item.(map[string]any)
+				require.True(t, ok)
+				delete(condition, "condition") // a template of another kind
 			}
 		}
 		text, err := kyaml.Marshal(document)

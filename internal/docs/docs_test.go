@@ -87,7 +87,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			}
 			if anchor == "" {
 				_, err := os.Stat(path)
-				assert.NoError(t, err, "%s: link to %s", page, m[1])
+				require.NoError(t, err, "%s: link to %s", page, m[1])
 				continue
 			}
 			there, ok := read(path)
