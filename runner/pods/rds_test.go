@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -268,7 +267,7 @@ func TestBlueprintOfRDSDump(t *testing.T) {
 	}
 	slices.Sort(commands)
 	all := strings.Join(commands, "\n")
-	assert.Regexp(t, regexp.MustCompile(`salvor db-[0-9a-f]{10}\.rds\.test test-postgresql-instance/postgres backup-[0-9a-f]{10}\.tar\.gz shop users`), all)
+	assert.Regexp(t, `salvor db-[0-9a-f]{10}\.rds\.test test-postgresql-instance/postgres backup-[0-9a-f]{10}\.tar\.gz shop users`, all)
 	assert.Contains(t, all, "salvor db.rds.test test-postgresql-instance/postgres/"+info["backupID"]+" LC_COLLATE", "PostgreSQL 12")
 	assert.NotContains(t, b.log.String(), databasePassword)
 }
