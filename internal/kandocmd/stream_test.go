@@ -16,7 +16,7 @@ func TestTheSourceOfAStreamIsNotQuoted(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
 	for _, source := range []string{"http://" + closed.Addr().String() + "/dump?signature=hunter2", "http://user:hunter2@host/%zz"} {
-		_, err := get(t.Context(), source) //nolint:bodyclose // there is none
+		_, err := get(t.Context(), source)
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "hunter2")
 	}
