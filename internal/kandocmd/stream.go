@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"path"
 	"time"
 
@@ -72,7 +73,7 @@ func (f *streamFlags) push(ctx context.Context, source string, stdout io.Writer)
 		return err
 	}
 	if snapshot.LogicalSize == 0 {
-		zerolog.Ctx(ctx).Warn().Str("source", source).Msg("the source gave nothing; stored an empty file")
+		zerolog.Ctx(ctx).Warn().Msg("the source gave nothing; stored an empty file")
 	}
 	_, err = fmt.Fprintf(stdout, "Created snapshot with root %s and ID %s in %s\n",
 		snapshot.Root, snapshot.ID, f.host.Clock.Since(start).Truncate(time.Second))
@@ -84,14 +85,22 @@ func (f *streamFlags) push(ctx context.Context, source string, stdout io.Writer)
 func get(ctx context.Context, source string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
 	if err != nil {
-		return nil, fmt.Errorf("the source is not a URL: %w", err)
+		return nil, fmt.Errorf("the source is not a URL: %w", withoutURL(err))
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("the source cannot be read: %w", err)
+		return nil, fmt.Errorf("the source cannot be read: %w", withoutURL(err))
 	}
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		return nil, errors.Join(fmt.Errorf("the source answers %s instead of data", answer.Status), answer.Body.Close())
 	}
 	return answer.Body, nil
+}
+
+// withoutURL leaves the URL out, which may hold a password or a signature.
+func withoutURL(err error) error {
+	if of, ok := errors.AsType[*url.Error](err); ok {
+		return of.Err
+	}
+	return err
 }

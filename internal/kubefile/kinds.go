@@ -1,9 +1,6 @@
 package kubefile
 
 import (
-	"bufio"
-	"io"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -95,5 +92,3 @@ func base(gv schema.GroupVersion) string {
 	}
 	return "/apis/" + gv.Group + "/" + gv.Version
 }
-
-func newBufioReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }

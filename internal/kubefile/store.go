@@ -14,8 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	kyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
 )
+
+// sniffed is how much is looked at to tell JSON from YAML.
+const sniffed = 4096
 
 // place is where an object stands.
 type place struct {
@@ -42,21 +44,15 @@ func New(namespace string) *Store {
 // Read adds every object of a file, YAML documents or JSON. name is for messages. What
 // is not a Kubernetes object is an error.
 func (s *Store) Read(name string, data []byte) error {
-	reader := kyaml.NewYAMLReader(newBufioReader(bytes.NewReader(data)))
+	reader := kyaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), sniffed)
 	for i := 1; ; i++ {
-		document, err := reader.Read()
+		object := &unstructured.Unstructured{}
+		err := reader.Decode(&object.Object)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if len(bytes.TrimSpace(document)) == 0 {
-			continue
-		}
-		object := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal(document, &object.Object); err != nil {
-			return fmt.Errorf("%s, document %d: not YAML: %w", name, i, err)
+			return fmt.Errorf("%s, document %d: neither YAML nor JSON: %w", name, i, err)
 		}
 		if len(object.Object) == 0 {
 			continue // only comments

@@ -22,6 +22,26 @@ func TestDocumentsKeepTheirLines(t *testing.T) {
 	assert.Equal(t, manifest.Position{Line: 11, Column: 9}, documents[2].Position(manifest.Place{Path: []any{"c"}}))
 }
 
+// kubectl takes JSON values one after the other, as `kubectl get -o json` in a loop
+// prints them; to YAML all after the first would be nothing.
+func TestJSONValuesInOneDocument(t *testing.T) {
+	t.Parallel()
+	documents := manifest.Read([]byte("{\"a\":\n1}\n{\"b\": {\"c\":2}}{\"d\":3}\n---\n{e: 4}\n"))
+	require.Len(t, documents, 4)
+	for i, want := range []string{`{"a":1}`, `{"b":{"c":2}}`, `{"d":3}`, `{"e":4}`} {
+		assert.JSONEq(t, want, string(documents[i].JSON))
+		assert.Empty(t, documents[i].Mistakes)
+	}
+	assert.Equal(t, manifest.Position{Line: 3, Column: 8}, documents[1].Position(manifest.Place{Path: []any{"b", "c"}, Key: true}))
+	broken := manifest.Read([]byte("{\"a\": 1}\n{\"b\": \n"))
+	require.NotEmpty(t, broken)
+	mistakes := 0
+	for _, d := range broken {
+		mistakes += len(d.Mistakes)
+	}
+	assert.Positive(t, mistakes, "what is cut off is not passed over")
+}
+
 func TestPositions(t *testing.T) {
 	t.Parallel()
 	d := manifest.Read([]byte(`base: &base {x: 1}

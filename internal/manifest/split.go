@@ -2,6 +2,9 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
 	"strings"
 )
 
@@ -15,6 +18,38 @@ type part struct {
 // split cuts a file at the lines that begin with "---". Those cannot be part of a
 // value: whatever is in a document is indented, or a key.
 func split(text []byte) []part {
+	var parts []part
+	for _, p := range cut(text) {
+		parts = append(parts, values(p)...)
+	}
+	return parts
+}
+
+// values cuts a document that holds several JSON values, one after the other, as
+// kubectl does. YAML would know but the first.
+func values(p part) []part {
+	if rest := bytes.TrimSpace(p.text); len(rest) == 0 || rest[0] != '{' {
+		return []part{p}
+	}
+	var parts []part
+	decoder := json.NewDecoder(bytes.NewReader(p.text))
+	for begin := 0; ; {
+		var value json.RawMessage
+		err := decoder.Decode(&value)
+		if errors.Is(err, io.EOF) || len(parts) > 0 && !hasAny(p.text[begin:]) {
+			return parts
+		}
+		if err != nil { // what begins no value of JSON is YAML, or a mistake
+			return append(parts, part{text: p.text[begin:], line: p.line + bytes.Count(p.text[:begin], []byte("\n"))})
+		}
+		end := int(decoder.InputOffset())
+		parts = append(parts, part{text: p.text[begin:end], line: p.line + bytes.Count(p.text[:begin], []byte("\n"))})
+		begin = end
+	}
+}
+
+// cut cuts at the markers.
+func cut(text []byte) []part {
 	var parts []part
 	current := part{}
 	line, content, begun := 0, false, false
@@ -37,6 +72,16 @@ func split(text []byte) []part {
 		parts = append(parts, current)
 	}
 	return parts
+}
+
+// hasAny reports whether a row of text has content.
+func hasAny(text []byte) bool {
+	for row := range bytes.Lines(text) {
+		if hasContent(row) {
+			return true
+		}
+	}
+	return false
 }
 
 // isMarker reports whether a row begins with the marker and nothing goes on from it.

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,9 @@ It cannot look into templates; salvor validate does.`,
 			if err != nil {
 				return err // it names the kinds
 			}
-			a.Printf("%s", text)
+			if _, err := a.Out.Write(text); err != nil { // half a schema must not look like one
+				return fmt.Errorf("write the schema: %w", err)
+			}
 			return nil
 		},
 	}

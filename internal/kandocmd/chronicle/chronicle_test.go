@@ -266,6 +266,8 @@ func TestEnvDir(t *testing.T) {
 	w.write(filepath.Join(w.env, "PLAIN"), "two\nlines\n")
 	w.write(filepath.Join(hidden, "LINKED"), "of a Secret")
 	require.NoError(t, os.Symlink(filepath.Join("..data", "LINKED"), filepath.Join(w.env, "LINKED")))
+	// An update of a Secret is under way: what a name led to is gone already.
+	require.NoError(t, os.Symlink("..gone", filepath.Join(w.env, "..data_tmp")))
 	w.start()
 	w.settled()
 	assert.Equal(t, "two\nlines\n|of a Secret|has a path", w.objects()["pre/dir/name-0"])

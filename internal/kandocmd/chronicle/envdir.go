@@ -27,12 +27,15 @@ func readEnvDir(dir string) ([]string, error) {
 	var env []string
 	for _, entry := range entries {
 		name := entry.Name()
+		if strings.HasPrefix(name, "..") { // also since the kubelet removes them at any time
+			continue
+		}
 		file := filepath.Join(dir, name)
 		info, err := os.Stat(file)
 		if err != nil {
 			return nil, fmt.Errorf("--env-dir: %w", err)
 		}
-		if !info.Mode().IsRegular() || strings.HasPrefix(name, "..") {
+		if !info.Mode().IsRegular() {
 			continue
 		}
 		value, err := os.ReadFile(file)

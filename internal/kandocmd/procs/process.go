@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // State is where a process is in its life. The names are those of Kanister's
@@ -67,10 +68,22 @@ func (p *process) signal(number int) error {
 // wait returns when the process has ended and its output is complete. The state is
 // set before a reader sees the end of the output, so that who has read all of it
 // finds the exit code. ctx is that of the server.
-func (p *process) wait(ctx context.Context) {
+func (p *process) wait(ctx context.Context, grace time.Duration, outputs ...*pipe) {
+	copied := make(chan error, 1)
+	go func() { copied <- collect(outputs) }()
+	late, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	context.AfterFunc(ctx, func() {
+		timed, done := context.WithTimeout(late, grace)
+		defer done()
+		<-timed.Done()
+		stop()
+	})
+
 	err := p.cmd.Wait()
-	if ctx.Err() != nil { // children that stay in spite of SIGTERM end with the server
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	kept := p.children(ctx, late, copied, outputs)
+	if err == nil {
+		err = kept
 	}
 	p.mu.Lock()
 	p.info.State = Succeeded
@@ -84,3 +97,34 @@ func (p *process) wait(ctx context.Context) {
 	p.stdout.close()
 	p.stderr.close()
 }
+
+// children waits for those that still hold the output of a process that has ended,
+// as long as they like, or at the end of the server until late is done.
+func (p *process) children(ctx, late context.Context, copied <-chan error, outputs []*pipe) error {
+	told := ctx.Err() != nil // with their parent
+	select {
+	case err := <-copied:
+		if told { // what stays in spite of SIGTERM and holds no output
+			p.group(syscall.SIGKILL)
+		}
+		return err
+	case <-ctx.Done():
+	}
+	if !told {
+		p.group(syscall.SIGTERM)
+	}
+	select {
+	case err := <-copied:
+		p.group(syscall.SIGKILL)
+		return err
+	case <-late.Done():
+	}
+	p.group(syscall.SIGKILL)
+	for _, out := range outputs { // one that left the group may hold it yet
+		_ = out.read.Close()
+	}
+	return <-copied
+}
+
+// group signals the process and its children.
+func (p *process) group(number syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, number) }

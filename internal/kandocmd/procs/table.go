@@ -37,33 +37,32 @@ func (t *table) start(ctx context.Context, name string, args []string) (*process
 	if t.closing {
 		return nil, errClosing
 	}
-	stdout, err := newSpool(t.dir, "kando.*.stdout")
+	stdout, err := newPipe(t.dir, "kando.*.stdout")
 	if err != nil {
 		return nil, err
 	}
-	stderr, err := newSpool(t.dir, "kando.*.stderr")
+	stderr, err := newPipe(t.dir, "kando.*.stderr")
 	if err != nil {
-		stdout.close()
-		stdout.remove()
+		stdout.abandon()
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // G204: to run what the user of the socket says is what it is for
-	cmd.Stdout, cmd.Stderr = stdout, stderr
+	// Files, which Wait takes no notice of: it would give up on what a child prints
+	// when WaitDelay has passed since the end of its parent.
+	cmd.Stdout, cmd.Stderr = stdout.write, stderr.write
 	// A group of its own, so that the end of the server reaches its children.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = t.grace
 	if err := cmd.Start(); err != nil {
-		for _, s := range []*spool{stdout, stderr} {
-			s.close()
-			s.remove()
-		}
+		stdout.abandon()
+		stderr.abandon()
 		return nil, fmt.Errorf("start the process: %w", err)
 	}
-	p := &process{cmd: cmd, stdout: stdout, stderr: stderr, info: Process{PID: int64(cmd.Process.Pid), State: Running}}
+	p := &process{cmd: cmd, stdout: stdout.spool, stderr: stderr.spool, info: Process{PID: int64(cmd.Process.Pid), State: Running}}
 	t.byPID[p.info.PID] = p
 	t.order = append(t.order, p)
-	t.running.Go(func() { p.wait(ctx) })
+	t.running.Go(func() { p.wait(ctx, t.grace, stdout, stderr) })
 	return p, nil
 }
 
