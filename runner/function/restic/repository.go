@@ -1,6 +1,7 @@
 package restic
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -147,8 +148,8 @@ func (a *access) credentials(ctx context.Context) (map[string]string, error) {
 		}, nil
 	case profile.LocationS3, profile.LocationFilestore, profile.LocationKopia: // the last two are refused before
 	}
-	if len(data[profile.AWSRole]) > 0 {
-		return a.role(ctx)
+	if len(bytes.TrimSpace(data[profile.AWSRole])) > 0 {
+		return a.role(ctx, data)
 	}
 	return map[string]string{
 		envKeyID:   get(pair.ID, profile.AWSAccessKeyID),
@@ -160,8 +161,15 @@ func (a *access) credentials(ctx context.Context) (map[string]string, error) {
 // roleDuration is Kanister's, and the most that every role allows.
 const roleDuration = time.Hour
 
-// role assumes the role that the credential names; restic cannot do that by itself.
-func (a *access) role(ctx context.Context) (map[string]string, error) {
+// role assumes the role that the credential names; restic cannot do that by itself. It
+// is done here, in the runner, and the pod gets what comes of it: so never with Salvor's
+// own identity, of which a tenant would get every role that it may assume.
+func (a *access) role(ctx context.Context, data map[string][]byte) (map[string]string, error) {
+	if len(bytes.TrimSpace(data[profile.AWSAccessKeyID])) == 0 {
+		return nil, function.Errorf(event.ReasonInvalid,
+			"the Secret of the profile has a %s and no %s; give it keys that may assume the role, or leave the credential out for the identity of the pod's service account",
+			profile.AWSRole, profile.AWSAccessKeyID)
+	}
 	l := &a.profile.Location
 	config, err := awsconf.Load(ctx, awsconf.Options{
 		Credential: a.profile.Credential, RoleDuration: roleDuration, Region: l.Region, Endpoint: l.Endpoint,

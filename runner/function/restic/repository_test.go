@@ -104,6 +104,28 @@ func TestARoleIsAssumed(t *testing.T) {
 	}, env)
 }
 
+// Salvor's own identity is not what opens a tenant's store: the keys of the role would go
+// to a pod of the tenant's.
+func TestARoleWithoutKeysIsNotAssumedAsSalvor(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		t.Error("the role was asked for")
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_ACCESS_KEY_ID", "of-salvor")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "of-salvor")
+	for name, id := range map[string][]byte{"none": nil, "empty": {}, "blank": []byte("\n")} {
+		a := &access{password: "pw", profile: &profile.Profile{
+			Location: profile.Location{Type: profile.LocationS3, Bucket: "bk", Endpoint: server.URL},
+			Credential: profile.Credential{Type: profile.CredentialSecret, Secret: &profile.Secret{Type: profile.SecretAWS, Data: map[string][]byte{
+				"aws_access_key_id": id, "aws_secret_access_key": id, "role": []byte("arn:aws:iam::1:role/backup"),
+			}}},
+		}}
+		_, err := a.env(t.Context(), "bk/a")
+		require.ErrorContains(t, err, "aws_access_key_id", name)
+	}
+}
+
 // shells are those of images that people have; all of them must run the scripts.
 func shells(t *testing.T) map[string][]string {
 	t.Helper()
