@@ -49,6 +49,11 @@ func TestEnvironment(t *testing.T) {
 			secret(profile.SecretAWS, map[string]string{"aws_access_key_id": "i", "aws_secret_access_key": "s", "aws_session_token": "t"}), "a",
 			map[string]string{"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "RESTIC_REPOSITORY": "s3:s3.amazonaws.com/bk/a"},
 		},
+		"newlines at the end of values": {
+			profile.Location{Type: profile.LocationS3, Bucket: "bk"},
+			secret(profile.SecretAWS, map[string]string{"aws_access_key_id": "i\n", "aws_secret_access_key": "s\n", "aws_session_token": "t\r\n", "role": "\n"}), "a",
+			map[string]string{"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "RESTIC_REPOSITORY": "s3:s3.amazonaws.com/bk/a"},
+		},
 		"Google": {
 			profile.Location{Type: profile.LocationGCS, Bucket: "bk"}, pair, "a/b",
 			map[string]string{"GOOGLE_PROJECT_ID": "id", "SALVOR_GOOGLE_CREDENTIALS": "se", "RESTIC_REPOSITORY": "gs:bk:/a/b/"},
@@ -61,6 +66,11 @@ func TestEnvironment(t *testing.T) {
 		"Azure": {
 			profile.Location{Type: profile.LocationAzure, Bucket: "bk"}, pair, "a",
 			map[string]string{"AZURE_ACCOUNT_NAME": "id", "AZURE_ACCOUNT_KEY": "se", "RESTIC_REPOSITORY": "azure:bk:/a/"},
+		},
+		"Azure with newlines": {
+			profile.Location{Type: profile.LocationAzure, Bucket: "bk"},
+			secret(profile.SecretAzure, map[string]string{"azure_storage_account_id": "i\n", "azure_storage_key": "k\n", "azure_storage_environment": "AzureChinaCloud\n"}), "a",
+			map[string]string{"AZURE_ACCOUNT_NAME": "i", "AZURE_ACCOUNT_KEY": "k", "AZURE_ENDPOINT_SUFFIX": "core.chinacloudapi.cn", "RESTIC_REPOSITORY": "azure:bk:/a/"},
 		},
 		"Azure with a Secret": {
 			profile.Location{Type: profile.LocationAzure, Bucket: "bk"},
