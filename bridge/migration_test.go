@@ -26,12 +26,12 @@ const leftRunning = `{"status":{"state":"running","actions":[{"name":"backup","b
 // left makes an ActionSet that another engine began, and left.
 func (w *world) left(name string) *kanister.ActionSet {
 	w.t.Helper()
-	as, err := w.clients.ActionSets(w.namespace).Create(w.t.Context(), &kanister.ActionSet{
+	_, err := w.clients.ActionSets(w.namespace).Create(w.t.Context(), &kanister.ActionSet{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       &kanister.ActionSetSpec{Actions: []kanister.ActionSpec{{Name: "backup", Blueprint: "bp"}}},
 	}, metav1.CreateOptions{})
 	require.NoError(w.t, err)
-	as, err = w.clients.ActionSets(w.namespace).Patch(w.t.Context(), name, types.MergePatchType, []byte(leftRunning), metav1.PatchOptions{FieldManager: "controller"}, "status")
+	as, err := w.clients.ActionSets(w.namespace).Patch(w.t.Context(), name, types.MergePatchType, []byte(leftRunning), metav1.PatchOptions{FieldManager: "controller"}, "status")
 	require.NoError(w.t, err)
 	return as
 }

@@ -15,7 +15,7 @@ const File = "deploy/chart/files/admission/functions.cel"
 func Functions() string {
 	var b strings.Builder
 	b.WriteString("{\n")
-	all := blueprint.Catalog()
+	all := blueprint.Signatures()
 	for i := range all {
 		takes, needs := all[i].Names(), all[i].Required()
 		slices.Sort(takes)

@@ -262,7 +262,7 @@ func (c *checker) phase(field place, phase *kanister.BlueprintPhase, objects, ar
 		c.text(where.at("name"), ref.Name, objects)
 		c.text(where.at("namespace"), ref.Namespace, objects)
 	}
-	signature, _ := known(phase.Func)
+	signature, _ := Lookup(phase.Func)
 	for _, name := range slices.Sorted(maps.Keys(phase.Args)) {
 		where := field.at("args").at(name)
 		if signature.Verbatim(name) {

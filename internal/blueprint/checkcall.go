@@ -10,21 +10,6 @@ import (
 	"github.com/salvor-io/salvor/internal/nearest"
 )
 
-// Catalog returns the signatures of all of Kanister's functions, by name, also of those
-// that there is no implementation of yet: what a blueprint may name.
-func Catalog() []Signature { return catalog() }
-
-// known returns the signature of a function of Kanister's, also if there is no
-// implementation yet.
-func known(name string) (Signature, bool) {
-	all := catalog()
-	i := slices.IndexFunc(all, func(s Signature) bool { return s.Name == name })
-	if i < 0 {
-		return Signature{}, false
-	}
-	return all[i], true
-}
-
 // checkCall checks a phase against the signature of its function.
 func checkCall(field place, phase *kanister.BlueprintPhase) []Problem {
 	signature, ok := Lookup(phase.Func)
@@ -62,9 +47,6 @@ func unknownFunction(field place, name string) Problem {
 	}
 	if name == "" {
 		return field.problem("no function is given", "name one of "+strings.Join(all, ", "))
-	}
-	if _, ok := known(name); ok {
-		return field.problem(fmt.Sprintf("function %s is not supported yet", name), "Salvor has "+strings.Join(all, ", "))
 	}
 	hint := "Salvor has " + strings.Join(all, ", ")
 	if near := nearest.Name(name, all); near != "" {

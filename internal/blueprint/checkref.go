@@ -220,7 +220,7 @@ func (c *checker) wrongInPhase(name string, rest []string, m moment) (message, h
 		}
 		own = m.self && i == m.reached-1
 		earlier = earlier || !own
-		signature, ok := known(phase.Func)
+		signature, ok := Lookup(phase.Func)
 		anything = anything || !ok || signature.Markers
 		for _, o := range signature.Outputs {
 			outputs = append(outputs, o.Name)

@@ -138,7 +138,7 @@ func TestCheckOfTypes(t *testing.T) {
 		`func: PrepareData, args: {namespace: n, image: i, command: [x], volumes: {"{{ .Options.a }}": /x}}`:                          "",
 		`func: PrepareData, args: {namespace: n, image: i, command: [x], volumes: [{a: /x}]}`:                                         "",
 		`func: KubeOps, args: {operation: create, spec: "a: {{ .Time }}", objectReference: {name: x}}`:                                "",
-		`func: ExportRDSSnapshotToLocation, args: {namespace: n, instanceID: i, snapshotID: s, dbEngine: PostgreSQL, databases: [a]}`: "not supported yet",
+		`func: ExportRDSSnapshotToLocation, args: {namespace: n, instanceID: i, snapshotID: s, dbEngine: PostgreSQL, databases: [a]}`: "",
 		`func: KubeTask, args: {image: [i], command: [x]}`:                                                                            "args.image: must be text, not a list; correct the value",
 		`func: KubeTask, args: {image: i, command: {a: b}}`:                                                                           "args.command: must be a list of texts, not a map",
 		`func: KubeTask, args: {image: i, command: [sh, {a: b}]}`:                                                                     "args.command[1]: must be text, not a map",

@@ -16,7 +16,7 @@ import (
 // nothing of what functions convert: a number where they read text, a text where they
 // read a list, and so on.
 func checkTypes(field place, phase *kanister.BlueprintPhase) []Problem {
-	signature, ok := known(phase.Func)
+	signature, ok := Lookup(phase.Func)
 	if !ok {
 		return nil
 	}

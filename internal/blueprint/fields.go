@@ -98,14 +98,3 @@ func profileFields() []Field {
 		{".Profile.CABundle", "PEM of the authorities to trust beside the system's; there only when the Profile names some"},
 	}
 }
-
-// Missing are the names of Kanister's functions that have no implementation here.
-func Missing() []string {
-	var names []string
-	for _, s := range catalog() {
-		if s.later {
-			names = append(names, s.Name)
-		}
-	}
-	return names
-}

@@ -34,8 +34,8 @@ func leaves(t reflect.Type, path string) []string {
 		return leaves(t.Elem(), path+".<>")
 	case reflect.Struct:
 		var all []string
-		for i := range t.NumField() {
-			if field := t.Field(i); field.IsExported() {
+		for field := range t.Fields() {
+			if field.IsExported() {
 				all = append(all, leaves(field.Type, path+"."+field.Name)...)
 			}
 		}

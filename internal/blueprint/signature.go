@@ -70,9 +70,6 @@ type Signature struct {
 	// Pod: the function runs pods of its own.
 	Pod    bool
 	Resume Resume
-
-	// later: there is no implementation yet.
-	later bool
 }
 
 // Arg returns the argument of that name.
@@ -116,13 +113,8 @@ func (s Signature) Names() []string {
 	return names
 }
 
-// Signatures returns what is known of every function, by name.
+// Signatures returns what is known of every function that Kanister has, by name.
 func Signatures() []Signature {
-	return slices.DeleteFunc(catalog(), func(s Signature) bool { return s.later })
-}
-
-// catalog is every function that Kanister has, by name.
-func catalog() []Signature {
 	all := slices.Concat(podSignatures(), kubernetesSignatures(), resticSignatures(), csiSignatures(), rdsSignatures())
 	slices.SortFunc(all, func(a, b Signature) int { return cmp.Compare(a.Name, b.Name) })
 	return all

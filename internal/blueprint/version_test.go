@@ -17,7 +17,7 @@ func TestPreferredVersion(t *testing.T) {
 	tests := map[string]struct{ other, fails bool }{
 		"": {}, "v0.0.0": {}, "0.0.0": {}, "0": {}, "v0.0": {},
 		"v0.0.1": {other: true}, "v1.0.0-alpha": {other: true}, "v0.0.0-rc1": {other: true}, "1": {other: true}, "2.3.4": {other: true},
-		"latest": {fails: true}, "v": {fails: true}, "1.2.3.4": {fails: true}, " v0.0.0": {fails: true}, ">=1": {fails: true},
+		"latest": {fails: true}, "v": {fails: true}, "1.2.3.4": {fails: true}, "v0.0.0 ": {fails: true}, ">=1": {fails: true},
 	}
 	for version, tt := range tests {
 		t.Run(version, func(t *testing.T) {

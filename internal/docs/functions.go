@@ -31,10 +31,6 @@ func Functions(src fs.FS) (string, error) {
 		}
 		out.WriteString("\n" + section(s, text))
 	}
-	if missing := blueprint.Missing(); len(missing) > 0 {
-		fmt.Fprintf(&out, "\n## Not there yet\n\nThese functions of Kanister's are refused by name when the blueprint is checked: %s.\n",
-			strings.Join(missing, ", "))
-	}
 	return out.String(), nil
 }
 

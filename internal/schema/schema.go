@@ -113,7 +113,7 @@ func functions(root, defs node) error {
 		return err
 	}
 	var names, calls []any
-	for _, s := range blueprint.Catalog() {
+	for _, s := range blueprint.Signatures() {
 		names = append(names, s.Name)
 		defs[argsPrefix+s.Name] = arguments(&s)
 		then := node{properties: node{"args": node{"$ref": ref(argsPrefix + s.Name)}}}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -79,7 +78,7 @@ func (b *rdsBench) rdsParams(p *blueprint.Params) {
 func (b *rdsBench) rdsCall(name string, args map[string]any) *function.Call {
 	b.t.Helper()
 	call := functiontest.NewCall(b.t, &kube.Clients{Kube: b.client}, functiontest.Phase{Func: name, Args: args, Params: b.rdsParams})
-	call.Pods, call.Marks, call.RDSEndpoint = b.runner, &attemptMarks{call: call, of: map[int]*marks{}}, b.aws.URL
+	call.Pods, call.Marks, call.RDSEndpoint = b.runner, &attemptMarks{call: call, of: map[int]*partMarks{}}, b.aws.URL
 	return call
 }
 
@@ -268,7 +267,7 @@ func TestBlueprintOfRDSDump(t *testing.T) {
 	}
 	slices.Sort(commands)
 	all := strings.Join(commands, "\n")
-	assert.Regexp(t, regexp.MustCompile(`salvor db-[0-9a-f]{10}\.rds\.test test-postgresql-instance/postgres backup-[0-9a-f]{10}\.tar\.gz shop users`), all)
+	assert.Regexp(t, `salvor db-[0-9a-f]{10}\.rds\.test test-postgresql-instance/postgres backup-[0-9a-f]{10}\.tar\.gz shop users`, all)
 	assert.Contains(t, all, "salvor db.rds.test test-postgresql-instance/postgres/"+info["backupID"]+" LC_COLLATE", "PostgreSQL 12")
 	assert.NotContains(t, b.log.String(), databasePassword)
 }

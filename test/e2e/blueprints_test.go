@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/test/harness"
 )
 
@@ -105,11 +104,11 @@ func inPod(t *testing.T, namespace, pod, stdin, command string) string {
 
 // follow runs an action on what an ActionSet made, as people do it: with the command
 // that Kanister's users know. It waits for the good end.
-func follow(t *testing.T, namespace, from, action string, flags ...string) *kanister.ActionSet {
+func follow(t *testing.T, namespace, from, action string, flags ...string) {
 	t.Helper()
 	out, err := suite.tools.Salvor(t.Context(), append([]string{"create", "actionset", "-n", namespace, "--action", action, "--from", from}, flags...)...)
 	require.NoError(t, err)
 	name := regexp.MustCompile(action + "-" + regexp.QuoteMeta(from) + "-[a-z0-9]+").FindString(out)
 	require.NotEmpty(t, name, "the name of the ActionSet is printed: %s", out)
-	return complete(t, namespace, name)
+	complete(t, namespace, name)
 }

@@ -60,7 +60,7 @@ func TestConfigsCarryTheSettingsThatMatter(t *testing.T) {
 	require.Contains(t, containerdConfig("/state"), `root = "/state/containerd"`)
 	require.NotContains(t, containerdConfig("/state"), "%!")
 	require.Contains(t, kubeletConfig("/state"), "cgroupRoot: /"+cgroupName)
-	require.Contains(t, kubeletConfig("/state"), `nodefs.available: "1%"`)
+	require.Contains(t, kubeletConfig("/state"), `nodefs.available: "10Mi"`)
 	require.NotContains(t, kubeletConfig("/state"), "%!")
 	var cni struct {
 		Plugins []struct {

@@ -54,16 +54,15 @@ func (m *maker) object(flags *actionset.Flags, namespace, kind string, names [][
 	uses := func(field string) bool {
 		return slices.ContainsFunc(names, func(path []string) bool { return path[0] == field }) || strings.EqualFold(kind, field)
 	}
-	only := func(kind string, names func(name string)) bool {
+	only := func(kind string, names func(name string)) {
 		for _, gvk := range []schema.GroupVersionKind{{Group: "apps", Version: "v1", Kind: kind}, {Group: "apps.openshift.io", Version: "v1", Kind: kind}, {Version: "v1", Kind: kind}} {
 			if found := m.store.All(gvk); len(found) == 1 {
 				names(found[0].GetNamespace() + "/" + found[0].GetName())
-				return true
+				return
 			}
 		}
 		m.note("the object, a %s", kind)
 		names(namespace + "/" + example)
-		return true
 	}
 	switch {
 	case uses("StatefulSet"):

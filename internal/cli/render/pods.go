@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 )
 
 // mostPods bounds how many pods of a workload are made up.
@@ -93,7 +92,7 @@ func (m *maker) owner(workload *unstructured.Unstructured, gvk schema.GroupVersi
 
 func controlled(by *unstructured.Unstructured) []metav1.OwnerReference {
 	return []metav1.OwnerReference{{
-		APIVersion: by.GetAPIVersion(), Kind: by.GetKind(), Name: by.GetName(), UID: by.GetUID(), Controller: ptr.To(true),
+		APIVersion: by.GetAPIVersion(), Kind: by.GetKind(), Name: by.GetName(), UID: by.GetUID(), Controller: new(true),
 	}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func (e *unsureError) Error() string { return e.why }
 var errShown = errors.New("the pod was shown, not run")
 
 // preview returns the pods that the function would make.
-func (r *renderer) preview(ctx context.Context, as *kanister.ActionSet, p part, values *blueprint.Values, args map[string]any, index int) ([]*corev1.Pod, error) {
+func (r *renderer) preview(ctx context.Context, as *kanister.ActionSet, p part, values *blueprint.Values, args map[string]any) ([]*corev1.Pod, error) {
 	signature, _ := blueprint.Lookup(p.phase.Func)
 	factory := runner.Functions()[p.phase.Func]
 	switch {
@@ -44,7 +45,7 @@ func (r *renderer) preview(ctx context.Context, as *kanister.ActionSet, p part, 
 	shower := &shower{renderer: r}
 	uid := string(as.UID)
 	call := &function.Call{
-		Key:       event.Key{UID: uid, Namespace: as.Namespace, Action: index, Kind: p.scope.Kind, Phase: p.scope.Phase, Attempt: 1},
+		Key:       event.Key{UID: uid, Namespace: as.Namespace, Action: p.index, Kind: p.scope.Kind, Phase: p.scope.Phase, Attempt: 1},
 		ActionSet: as.Name, Action: p.scope.Action, Phase: p.phase.Name, Labels: as.Labels,
 		Args: args, Values: values, Kube: r.clients, Pods: shower, OwnNamespace: r.options.pods.OwnNamespace, ToolsImage: r.options.toolsImage,
 		Clock: r.options.app.Clock, Log: zerolog.Nop(), Progress: func(kanister.PhaseProgress) {},
@@ -94,11 +95,7 @@ func placeholders(x any) bool {
 	case string:
 		return strings.Contains(x, "<output ") || strings.Contains(x, "<artifact ") || strings.Contains(x, "<option ")
 	case []any:
-		for _, item := range x {
-			if placeholders(item) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(x, placeholders)
 	case map[string]any:
 		for key, item := range x {
 			if placeholders(key) || placeholders(item) {

@@ -32,6 +32,8 @@ type renderer struct {
 // part is one phase, the deferPhase or the artifacts.
 type part struct {
 	scope blueprint.Scope
+	// index of the action.
+	index int
 	phase *kanister.BlueprintPhase
 	// title says what it is, for people.
 	title string
@@ -52,15 +54,17 @@ func (r *renderer) action(ctx context.Context, as *kanister.ActionSet, index int
 	for i := range defined.Phases {
 		phase := &defined.Phases[i]
 		failed += r.part(ctx, w, as, part{
+			index: index,
 			scope: blueprint.Scope{Params: params, Blueprint: bp, Action: spec.Name, Kind: event.KindCore, Phase: i, Outputs: before(known, defined.Phases[:i])},
 			phase: phase, title: fmt.Sprintf("phase %d of %d", i+1, len(defined.Phases)),
-		}, index)
+		})
 	}
 	if defined.DeferPhase != nil {
 		failed += r.part(ctx, w, as, part{
+			index: index,
 			scope: blueprint.Scope{Params: params, Blueprint: bp, Action: spec.Name, Kind: event.KindDefer, Outputs: before(known, defined.Phases)},
 			phase: defined.DeferPhase, title: "deferPhase, which runs last, however the phases end",
-		}, index)
+		})
 	}
 	if len(defined.OutputArtifacts) > 0 {
 		failed += r.artifactsOf(ctx, w, blueprint.Scope{
@@ -205,7 +209,7 @@ func before(known map[string]map[string]any, phases []kanister.BlueprintPhase) m
 }
 
 // part renders one phase.
-func (r *renderer) part(ctx context.Context, w *writer, as *kanister.ActionSet, p part, index int) int {
+func (r *renderer) part(ctx context.Context, w *writer, as *kanister.ActionSet, p part) int {
 	w.part(p)
 	values, err := blueprint.Load(ctx, blueprint.Cluster{Clients: r.clients}, p.scope)
 	if err != nil {
@@ -223,7 +227,7 @@ func (r *renderer) part(ctx context.Context, w *writer, as *kanister.ActionSet, 
 		return 1
 	}
 	w.values("args", clean(values, shown))
-	objects, err := r.preview(ctx, as, p, values, args, index)
+	objects, err := r.preview(ctx, as, p, values, args)
 	var unsure *unsureError
 	switch {
 	case errors.As(err, &unsure):

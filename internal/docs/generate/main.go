@@ -3,15 +3,13 @@
 package main
 
 import (
-	"fmt"
-	"os"
+	"log"
 
 	"github.com/salvor-io/salvor/internal/docs"
 )
 
 func main() {
 	if err := docs.Write("docs"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
 }

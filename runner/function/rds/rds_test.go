@@ -117,14 +117,17 @@ func TestSuites(t *testing.T) {
 			assert.Equal(t, 1, s.Made(rdstest.Snapshot), "one snapshot")
 			assert.Equal(t, "available", s.Get(rdstest.Snapshot, id).Status)
 		}},
-		"create of Aurora": {functiontest.Harness{Name: "CreateRDSSnapshot", New: rds.NewCreate}, map[string]any{"instanceID": "aurora", "dbEngine": "aurora-mysql"},
+		"create of Aurora": {
+			functiontest.Harness{Name: "CreateRDSSnapshot", New: rds.NewCreate},
+			map[string]any{"instanceID": "aurora", "dbEngine": "aurora-mysql"},
 			func(t *testing.T, s *rdstest.Server, output map[string]any) {
 				t.Helper()
 				id, _ := output["snapshotID"].(string)
 				assert.Equal(t, map[string]any{"snapshotID": id, "instanceID": "aurora", "securityGroupID": groups, "allocatedStorage": "0GiB", "dbSubnetGroup": "private"}, output)
 				assert.Equal(t, []string{id, "cold"}, s.IDs(rdstest.ClusterSnapshot))
 				assert.Equal(t, 1, s.Made(rdstest.ClusterSnapshot))
-			}},
+			},
+		},
 		"delete": {functiontest.Harness{Name: "DeleteRDSSnapshot", New: rds.NewDelete, Bad: append([]functiontest.Bad{
 			{Name: "no snapshot", Set: map[string]any{"snapshotID": nil}, Want: `argument "snapshotID" is missing`},
 		}, bad...)}, map[string]any{"snapshotID": "old"}, func(t *testing.T, s *rdstest.Server, output map[string]any) {
@@ -139,7 +142,8 @@ func TestSuites(t *testing.T) {
 			{Name: "groups that are no list", Set: map[string]any{"securityGroupID": "a: b"}, Want: "argument securityGroupID must be a list"},
 			{Name: "no instance and no groups", Set: map[string]any{"instanceID": "x", "securityGroupID": nil}, Want: "securityGroupID is missing"},
 		}, bad...)}, map[string]any{"instanceID": "db", "snapshotID": "old", "securityGroupID": groups, "dbSubnetGroup": "private"}, restored},
-		"restore of Aurora": {functiontest.Harness{Name: "RestoreRDSSnapshot", New: rds.NewRestore},
+		"restore of Aurora": {
+			functiontest.Harness{Name: "RestoreRDSSnapshot", New: rds.NewRestore},
 			map[string]any{"instanceID": "aurora", "snapshotID": "cold", "dbEngine": "aurora", "securityGroupID": groups, "dbSubnetGroup": "private"},
 			func(t *testing.T, s *rdstest.Server, output map[string]any) {
 				t.Helper()
@@ -150,7 +154,8 @@ func TestSuites(t *testing.T) {
 				assert.Equal(t, "aurora-mysql", s.Get(rdstest.Cluster, "aurora").Engine)
 				assert.Equal(t, []string{"aurora-instance-1", "db"}, s.IDs(rdstest.Instance))
 				assert.Equal(t, "available", s.Get(rdstest.Instance, "aurora-instance-1").Status)
-			}},
+			},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -106,10 +106,7 @@ func (s *session) bringBack(ctx context.Context, k kind, id, snapshotID string, 
 	if err != nil {
 		return err
 	}
-	if ours, err := s.ours(there); ours || err != nil {
-		if err != nil {
-			return err
-		}
+	if s.ours(there) {
 		return s.finish(ctx, k, id, "")
 	}
 	from, err := s.awaitSnapshot(ctx, k, snapshotID) // before anything is deleted
@@ -141,12 +138,12 @@ func (s *session) bringBack(ctx context.Context, k kind, id, snapshotID string, 
 }
 
 // ours tells whether the phase made the database, and it is or will be whole.
-func (s *session) ours(d *database) (bool, error) {
+func (s *session) ours(d *database) bool {
 	if d == nil || !s.made(d.tags) {
-		return false, nil
+		return false
 	}
 	_, err := state("", d.id, d.status)
-	return err == nil, nil //nolint:nilerr // one that failed is replaced
+	return err == nil // one that failed is replaced
 }
 
 // finish waits until the database is available; a cluster gets an instance of that
@@ -193,7 +190,7 @@ func (s *session) member(ctx context.Context, c clusters, of *database, class st
 			return err
 		}
 	}
-	return s.finish(ctx, instances{c.api}, name, "")
+	return s.finish(ctx, instances(c), name, "")
 }
 
 // takeAway deletes a database and waits until it is gone; a cluster's instances first,
@@ -207,12 +204,13 @@ func (s *session) takeAway(ctx context.Context, k kind, id string) (class string
 		if there.status == statusDeleting {
 			return false, nil
 		}
+		cluster, _ := k.(clusters) // only they have members
 		for _, member := range there.members {
-			answer, err := k.(clusters).api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &member})
+			answer, err := cluster.api.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &member})
 			if err == nil && len(answer.DBInstances) > 0 && class == "" {
 				class = aws.ToString(answer.DBInstances[0].DBInstanceClass)
 			}
-			if _, err := s.takeAway(ctx, instances{k.(clusters).api}, member); err != nil {
+			if _, err := s.takeAway(ctx, instances(cluster), member); err != nil {
 				return false, err
 			}
 		}

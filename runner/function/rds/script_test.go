@@ -42,7 +42,7 @@ func (s *shell) Run(ctx context.Context, _ *function.Call, spec function.PodSpec
 	s.t.Helper()
 	bin := s.t.TempDir()
 	for name, text := range programs {
-		require.NoError(s.t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -e\n"+text+"\n"), 0o700)) //nolint:gosec // it is run
+		require.NoError(s.t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -e\n"+text+"\n"), 0o700))
 	}
 	cmd := exec.CommandContext(ctx, spec.Command[0], spec.Command[1:]...)
 	cmd.Env = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), "STORE=" + s.store, "TMPDIR=" + s.t.TempDir()}, s.env...)

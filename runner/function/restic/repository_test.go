@@ -33,15 +33,18 @@ func TestEnvironment(t *testing.T) {
 		want       map[string]string
 	}{
 		"S3": {
-			profile.Location{Type: profile.LocationS3, Bucket: "bk"}, pair, "a/b",
+			profile.Location{Type: profile.LocationS3, Bucket: "bk"},
+			pair, "a/b",
 			map[string]string{"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "se", "RESTIC_REPOSITORY": "s3:s3.amazonaws.com/bk/a/b"},
 		},
 		"S3 elsewhere, the profile's prefix counts for nothing": {
-			profile.Location{Type: profile.LocationS3, Bucket: "bk", Endpoint: "http://minio:9000//", Prefix: "p", Region: "eu"}, pair, "bk/a",
+			profile.Location{Type: profile.LocationS3, Bucket: "bk", Endpoint: "http://minio:9000//", Prefix: "p", Region: "eu"},
+			pair, "bk/a",
 			map[string]string{"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "se", "RESTIC_REPOSITORY": "s3:http://minio:9000/bk/a"},
 		},
 		"a prefix that only begins like the bucket": {
-			profile.Location{Type: profile.LocationS3, Bucket: "bk"}, pair, "bk2/a",
+			profile.Location{Type: profile.LocationS3, Bucket: "bk"},
+			pair, "bk2/a",
 			map[string]string{"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "se", "RESTIC_REPOSITORY": "s3:s3.amazonaws.com/bk/bk2/a"},
 		},
 		"S3 with a Secret": {
@@ -55,7 +58,8 @@ func TestEnvironment(t *testing.T) {
 			map[string]string{"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "RESTIC_REPOSITORY": "s3:s3.amazonaws.com/bk/a"},
 		},
 		"Google": {
-			profile.Location{Type: profile.LocationGCS, Bucket: "bk"}, pair, "a/b",
+			profile.Location{Type: profile.LocationGCS, Bucket: "bk"},
+			pair, "a/b",
 			map[string]string{"GOOGLE_PROJECT_ID": "id", "SALVOR_GOOGLE_CREDENTIALS": "se", "RESTIC_REPOSITORY": "gs:bk:/a/b/"},
 		},
 		"Google with a Secret": {
@@ -64,7 +68,8 @@ func TestEnvironment(t *testing.T) {
 			map[string]string{"GOOGLE_PROJECT_ID": "i", "SALVOR_GOOGLE_CREDENTIALS": "{}", "RESTIC_REPOSITORY": "gs:bk:/a/"},
 		},
 		"Azure": {
-			profile.Location{Type: profile.LocationAzure, Bucket: "bk"}, pair, "a",
+			profile.Location{Type: profile.LocationAzure, Bucket: "bk"},
+			pair, "a",
 			map[string]string{"AZURE_ACCOUNT_NAME": "id", "AZURE_ACCOUNT_KEY": "se", "RESTIC_REPOSITORY": "azure:bk:/a/"},
 		},
 		"Azure with newlines": {
@@ -93,7 +98,7 @@ func TestEnvironment(t *testing.T) {
 func TestARoleIsAssumed(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		assert.NoError(t, r.ParseForm()) //nolint:testifylint // not the goroutine of the test
+		assert.NoError(t, r.ParseForm())
 		assert.Equal(t, "arn:aws:iam::1:role/backup", r.Form.Get("RoleArn"))
 		assert.Equal(t, "3600", r.Form.Get("DurationSeconds"), "a backup may take longer than the quarter of an hour that is the default")
 		_, _ = w.Write([]byte(`<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>tid</AccessKeyId>` +
