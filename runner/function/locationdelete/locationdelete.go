@@ -14,6 +14,9 @@
 // "run-1" takes "run-10" along, which belongs to another backup; nothing that a
 // blueprint stored with the same path is ever outside of path and path/, so only those
 // are deleted here. An empty path, which in Kanister empties the bucket, is refused.
+//
+// So is a profile of type filestore: its directory is one of a task's pod, while the
+// function runs in the runner, whose own files have the same paths.
 package locationdelete
 
 import (
@@ -23,6 +26,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/location"
+	"github.com/salvor-io/salvor/internal/profile"
 	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/function/arg"
 )
@@ -46,6 +50,10 @@ func (locationDelete) Execute(ctx context.Context, call *function.Call) (_ map[s
 	}
 	if p == nil {
 		return nil, function.Errorf(event.ReasonInvalid, "the action has no profile, so it is not known where artifact is; set profile in the ActionSet")
+	}
+	if p.Location.Type == profile.LocationFilestore {
+		return nil, function.Errorf(event.ReasonInvalid,
+			"the profile's location type filestore is a directory of a task's pod, and LocationDelete runs in Salvor's own; delete with kando in a KubeTask that mounts the directory")
 	}
 	path := inBucket(args.Artifact, p.Location.Bucket)
 	if strings.Trim(path, "/. ") == "" {

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,6 +106,25 @@ func TestLocationDelete(t *testing.T) {
 		s := &store{server: s3, bucket: "missing"}
 		_, err := locationdelete.New().Execute(t.Context(), s.call(t, s3.Endpoint, "", "x"))
 		require.ErrorContains(t, err, "missing")
+	})
+	t.Run("a directory of the runner's own", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		file := filepath.Join(dir, "queue", "data")
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o750))
+		require.NoError(t, os.WriteFile(file, []byte("x"), 0o600))
+		call := functiontest.NewCall(t, &kube.Clients{Kube: fake.NewClientset()}, functiontest.Phase{
+			Func: "LocationDelete", Args: map[string]any{"artifact": "queue"},
+			Params: func(p *blueprint.Params) {
+				p.Profile = &blueprint.ProfileRef{
+					Namespace: "tenant", Name: "store", Location: kanister.Location{Type: kanister.LocationTypeFilestore, Bucket: dir},
+				}
+			},
+		})
+		_, err := locationdelete.New().Execute(t.Context(), call)
+		require.ErrorContains(t, err, "filestore")
+		assert.Equal(t, event.ReasonInvalid, functiontest.ReasonOf(err))
+		assert.FileExists(t, file)
 	})
 	t.Run("no profile", func(t *testing.T) {
 		t.Parallel()

@@ -2,6 +2,7 @@ package rds
 
 import (
 	"context"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
@@ -10,11 +11,14 @@ import (
 
 // snapshot is what both kinds of snapshot have.
 type snapshot struct {
-	id, status, engine, version string
-	storage                     int32
-	percent                     *int32
-	tags                        []types.Tag
+	id, of, status, engine, version string
+	storage                         int32
+	percent                         *int32
+	tags                            []types.Tag
 }
+
+// automated tells whether AWS took the snapshot by itself: only such names have a colon.
+func (s *snapshot) automated() bool { return strings.HasPrefix(s.id, "rds:") }
 
 // database is what both an instance and an Aurora cluster have.
 type database struct {
@@ -66,7 +70,7 @@ func (k instances) snapshot(ctx context.Context, id string) (*snapshot, error) {
 	}
 	a := &answer.DBSnapshots[0]
 	return &snapshot{
-		id: id, status: aws.ToString(a.Status), engine: aws.ToString(a.Engine), version: aws.ToString(a.EngineVersion),
+		id: id, of: aws.ToString(a.DBInstanceIdentifier), status: aws.ToString(a.Status), engine: aws.ToString(a.Engine), version: aws.ToString(a.EngineVersion),
 		storage: aws.ToInt32(a.AllocatedStorage), percent: a.PercentProgress, tags: a.TagList,
 	}, nil
 }
@@ -140,7 +144,7 @@ func (k clusters) snapshot(ctx context.Context, id string) (*snapshot, error) {
 	}
 	a := &answer.DBClusterSnapshots[0]
 	return &snapshot{
-		id: id, status: aws.ToString(a.Status), engine: aws.ToString(a.Engine), version: aws.ToString(a.EngineVersion),
+		id: id, of: aws.ToString(a.DBClusterIdentifier), status: aws.ToString(a.Status), engine: aws.ToString(a.Engine), version: aws.ToString(a.EngineVersion),
 		storage: aws.ToInt32(a.AllocatedStorage), percent: a.PercentProgress, tags: a.TagList,
 	}, nil
 }

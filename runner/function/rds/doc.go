@@ -18,7 +18,8 @@
 // RestoreRDSSnapshot takes an instance away before it makes the new one. The new one
 // carries a tag that names the phase, so that a repeat does not take that away in turn:
 // somebody may be writing to it already. What it will need is looked at before anything
-// is deleted: the snapshot has to be there and whole. Only one thing cannot be found out
+// is deleted: the snapshot has to be there and whole, and not be one of those that AWS
+// takes by itself and deletes with their instance. Only one thing cannot be found out
 // twice: the security groups of the instance that was deleted. A blueprint that passes
 // securityGroupID, as all known ones do, does not depend on that; without it a repeat
 // fails with an error that says so.
@@ -31,5 +32,6 @@
 //
 // AWS has no events that could be waited for here, so it is asked, every 0.2 to 10
 // seconds. There is no limit: a snapshot of a large database takes hours. The deadline
-// of the phase is one. Throttling is answered by asking more slowly.
+// of the phase is one. Throttling is answered by asking more slowly. Only when AWS does
+// not answer at all for a quarter of an hour is that an error.
 package rds

@@ -251,6 +251,27 @@ func TestBehaviour(t *testing.T) {
 				assert.Zero(t, s.Deleted(rdstest.Instance))
 			},
 		},
+		"a snapshot that goes with the instance leaves the instance alone": {
+			new: rds.NewRestore, name: "RestoreRDSSnapshot", args: map[string]any{"instanceID": "db", "snapshotID": "rds:db-2026-01-02-03-04"},
+			arrange: func(s *rdstest.Server) {
+				s.Add(rdstest.Thing{Kind: rdstest.Snapshot, ID: "rds:db-2026-01-02-03-04", Of: "db", Engine: "postgres", Version: "15.4", Storage: 20})
+			},
+			wantErr: "copy it to a snapshot of your own",
+			check: func(t *testing.T, s *rdstest.Server, _ map[string]any) {
+				t.Helper()
+				assert.Zero(t, s.Deleted(rdstest.Instance))
+			},
+		},
+		"such a snapshot into another instance": {
+			new: rds.NewRestore, name: "RestoreRDSSnapshot", args: map[string]any{"instanceID": "copy", "snapshotID": "rds:db-2026-01-02-03-04", "securityGroupID": groups},
+			arrange: func(s *rdstest.Server) {
+				s.Add(rdstest.Thing{Kind: rdstest.Snapshot, ID: "rds:db-2026-01-02-03-04", Of: "db", Engine: "postgres", Version: "15.4", Storage: 20})
+			},
+			check: func(t *testing.T, s *rdstest.Server, _ map[string]any) {
+				t.Helper()
+				assert.Equal(t, "available", s.Get(rdstest.Instance, "copy").Status)
+			},
+		},
 		"the security groups of the instance that is there": {
 			new: rds.NewRestore, name: "RestoreRDSSnapshot", args: map[string]any{"instanceID": "db", "snapshotID": "old", "dbSubnetGroup": "private"}, check: restored,
 		},

@@ -3,6 +3,7 @@ package rds
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
@@ -111,6 +112,10 @@ func (s *session) bringBack(ctx context.Context, k kind, id, snapshotID string, 
 	from, err := s.awaitSnapshot(ctx, k, snapshotID) // before anything is deleted
 	if err != nil {
 		return err
+	}
+	if there != nil && from.automated() && strings.EqualFold(from.of, id) {
+		return function.Errorf(event.ReasonInvalid,
+			"AWS took this snapshot by itself and deletes it together with the %s, which has to be deleted before it can be restored; copy it to a snapshot of your own, and restore that", k.what())
 	}
 	if h.groups == nil {
 		if there == nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -141,13 +142,27 @@ func passing(err error) bool {
 
 var errNotYet = errors.New("not yet")
 
+// awayLimit is how long AWS may not answer: longer, and the region or the endpoint is
+// one that does not exist, or there is no identity to ask with.
+const awayLimit = 15 * time.Minute
+
 // await asks until the answer is yes, or an error that asking again does not mend.
 func (s *session) await(ctx context.Context, ask func(context.Context) (bool, error)) error {
+	var away time.Time // since when there is no answer
 	return again.Do(ctx, again.Policy{
 		Clock: s.call.Clock,
 		If: func(err error) bool {
-			_, known := errors.AsType[*function.Error](err)
-			return errors.Is(err, errNotYet) || !known && passing(err)
+			if errors.Is(err, errNotYet) {
+				away = time.Time{}
+				return true
+			}
+			if _, known := errors.AsType[*function.Error](err); known || !passing(err) {
+				return false
+			}
+			if away.IsZero() {
+				away = s.call.Clock.Now()
+			}
+			return s.call.Clock.Since(away) < awayLimit
 		},
 		Failed: func(err error) {
 			if !errors.Is(err, errNotYet) {

@@ -72,6 +72,17 @@ func notEmpty(args map[string]string) error {
 	return &function.Error{Reason: event.ReasonInvalid, Err: errors.Join(problems...)}
 }
 
+// noOptions refuses ids that restic would take for options: `forget --keep-last=1` deletes
+// backups of everybody who shares the repository.
+func noOptions(arg string, ids ...string) error {
+	for _, id := range ids {
+		if strings.HasPrefix(id, "-") {
+			return function.Errorf(event.ReasonInvalid, "argument %s: %q is not the id of a backup", arg, id)
+		}
+	}
+	return nil
+}
+
 // oneOf refuses anything but exactly one of two.
 func oneOf(first string, hasFirst bool, second string, hasSecond bool) error {
 	if hasFirst != hasSecond {

@@ -70,6 +70,9 @@ func (deleteData) Execute(ctx context.Context, call *function.Call) (map[string]
 	if err := oneOf("backupID", len(ids) > 0, "backupTag", len(tags) > 0); err != nil {
 		return nil, err
 	}
+	if err := noOptions("backupID", ids...); err != nil {
+		return nil, err
+	}
 	kind, names := "id", ids
 	if len(tags) > 0 {
 		kind, names = "tag", tags
@@ -116,6 +119,9 @@ func (deleteDataAll) Execute(ctx context.Context, call *function.Call) (map[stri
 	for _, pod := range slices.Sorted(maps.Keys(backups)) {
 		if backups[pod].BackupID == "" {
 			return nil, function.Errorf(event.ReasonInvalid, "argument backupInfo has no BackupID for pod %s", pod)
+		}
+		if err := noOptions("backupInfo", backups[pod].BackupID); err != nil {
+			return nil, err
 		}
 		victims = append(victims, victim{location: a.location(args.Prefix) + "/" + pod, kind: "id", name: backups[pod].BackupID})
 	}

@@ -37,6 +37,9 @@ func (backupDataStats) Execute(ctx context.Context, call *function.Call) (map[st
 	if err := notEmpty(map[string]string{"namespace": args.Namespace, "backupArtifactPrefix": args.Prefix, "backupID": args.BackupID}); err != nil {
 		return nil, err
 	}
+	if err := noOptions("backupID", args.BackupID); err != nil {
+		return nil, err
+	}
 	if args.Mode == "" {
 		args.Mode = "restore-size"
 	}

@@ -121,7 +121,8 @@ func (a *access) env(ctx context.Context, location string) (map[string]string, e
 }
 
 // credentials is what opens the store. A profile without any leaves it to restic to find
-// the identity of the pod's service account.
+// the identity of the pod's service account. White space around a key is taken away, as
+// Kanister's shell does: a Secret that was made from a file often ends in a newline.
 func (a *access) credentials(ctx context.Context) (map[string]string, error) {
 	c := a.profile.Credential
 	var pair profile.KeyPair
@@ -132,7 +133,7 @@ func (a *access) credentials(ctx context.Context) (map[string]string, error) {
 	if c.Type == profile.CredentialSecret && c.Secret != nil {
 		data = c.Secret.Data
 	}
-	get := func(first, key string) string { return cmp.Or(first, string(data[key])) }
+	get := func(first, key string) string { return strings.TrimSpace(cmp.Or(first, string(data[key]))) }
 	switch a.profile.Location.Type {
 	case profile.LocationGCS:
 		return map[string]string{
@@ -143,24 +144,31 @@ func (a *access) credentials(ctx context.Context) (map[string]string, error) {
 		return map[string]string{
 			"AZURE_ACCOUNT_NAME":    get(pair.ID, profile.AzureStorageAccount),
 			"AZURE_ACCOUNT_KEY":     get(pair.Secret, profile.AzureStorageKey),
-			"AZURE_ENDPOINT_SUFFIX": azureSuffix(string(data[profile.AzureStorageEnvironment])),
+			"AZURE_ENDPOINT_SUFFIX": azureSuffix(get("", profile.AzureStorageEnvironment)),
 		}, nil
 	case profile.LocationS3, profile.LocationFilestore, profile.LocationKopia: // the last two are refused before
 	}
-	if len(data[profile.AWSRole]) > 0 {
+	if get("", profile.AWSRole) != "" {
+		if get("", profile.AWSAccessKeyID) == "" {
+			return nil, function.Errorf(event.ReasonInvalid,
+				"the Secret of the profile has a %s and no %s; give it keys that may assume the role, or leave the credential out for the identity of the pod's service account",
+				profile.AWSRole, profile.AWSAccessKeyID)
+		}
 		return a.role(ctx)
 	}
 	return map[string]string{
 		envKeyID:   get(pair.ID, profile.AWSAccessKeyID),
 		envKey:     get(pair.Secret, profile.AWSSecretAccessKey),
-		envSession: string(data[profile.AWSSessionToken]),
+		envSession: get("", profile.AWSSessionToken),
 	}, nil
 }
 
 // roleDuration is Kanister's, and the most that every role allows.
 const roleDuration = time.Hour
 
-// role assumes the role that the credential names; restic cannot do that by itself.
+// role assumes the role that the credential names; restic cannot do that by itself. It
+// is done here, in the runner, and the pod gets what comes of it: so never with Salvor's
+// own identity, of which a tenant would get every role that it may assume.
 func (a *access) role(ctx context.Context) (map[string]string, error) {
 	l := &a.profile.Location
 	config, err := awsconf.Load(ctx, awsconf.Options{

@@ -52,6 +52,11 @@ func TestEnvironment(t *testing.T) {
 			secret(profile.SecretAWS, map[string]string{"aws_access_key_id": "i", "aws_secret_access_key": "s", "aws_session_token": "t"}), "a",
 			map[string]string{"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "RESTIC_REPOSITORY": "s3:s3.amazonaws.com/bk/a"},
 		},
+		"newlines at the end of values": {
+			profile.Location{Type: profile.LocationS3, Bucket: "bk"},
+			secret(profile.SecretAWS, map[string]string{"aws_access_key_id": "i\n", "aws_secret_access_key": "s\n", "aws_session_token": "t\r\n", "role": "\n"}), "a",
+			map[string]string{"AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "RESTIC_REPOSITORY": "s3:s3.amazonaws.com/bk/a"},
+		},
 		"Google": {
 			profile.Location{Type: profile.LocationGCS, Bucket: "bk"},
 			pair, "a/b",
@@ -66,6 +71,11 @@ func TestEnvironment(t *testing.T) {
 			profile.Location{Type: profile.LocationAzure, Bucket: "bk"},
 			pair, "a",
 			map[string]string{"AZURE_ACCOUNT_NAME": "id", "AZURE_ACCOUNT_KEY": "se", "RESTIC_REPOSITORY": "azure:bk:/a/"},
+		},
+		"Azure with newlines": {
+			profile.Location{Type: profile.LocationAzure, Bucket: "bk"},
+			secret(profile.SecretAzure, map[string]string{"azure_storage_account_id": "i\n", "azure_storage_key": "k\n", "azure_storage_environment": "AzureChinaCloud\n"}), "a",
+			map[string]string{"AZURE_ACCOUNT_NAME": "i", "AZURE_ACCOUNT_KEY": "k", "AZURE_ENDPOINT_SUFFIX": "core.chinacloudapi.cn", "RESTIC_REPOSITORY": "azure:bk:/a/"},
 		},
 		"Azure with a Secret": {
 			profile.Location{Type: profile.LocationAzure, Bucket: "bk"},
@@ -107,6 +117,28 @@ func TestARoleIsAssumed(t *testing.T) {
 		"AWS_ACCESS_KEY_ID": "tid", "AWS_SECRET_ACCESS_KEY": "tse", "AWS_SESSION_TOKEN": "tto",
 		"RESTIC_PASSWORD": "pw", "RESTIC_REPOSITORY": "s3:" + server.URL + "/bk/a",
 	}, env)
+}
+
+// Salvor's own identity is not what opens a tenant's store: the keys of the role would go
+// to a pod of the tenant's.
+func TestARoleWithoutKeysIsNotAssumedAsSalvor(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		t.Error("the role was asked for")
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_ACCESS_KEY_ID", "of-salvor")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "of-salvor")
+	for name, id := range map[string][]byte{"none": nil, "empty": {}, "blank": []byte("\n")} {
+		a := &access{password: "pw", profile: &profile.Profile{
+			Location: profile.Location{Type: profile.LocationS3, Bucket: "bk", Endpoint: server.URL},
+			Credential: profile.Credential{Type: profile.CredentialSecret, Secret: &profile.Secret{Type: profile.SecretAWS, Data: map[string][]byte{
+				"aws_access_key_id": id, "aws_secret_access_key": id, "role": []byte("arn:aws:iam::1:role/backup"),
+			}}},
+		}}
+		_, err := a.env(t.Context(), "bk/a")
+		require.ErrorContains(t, err, "aws_access_key_id", name)
+	}
 }
 
 // shells are those of images that people have; all of them must run the scripts.

@@ -48,6 +48,9 @@ func (restoreData) Execute(ctx context.Context, call *function.Call) (map[string
 	if err := oneOf("backupTag", args.Tag != "", "backupIdentifier", args.ID != ""); err != nil {
 		return nil, err
 	}
+	if err := noOptions("backupIdentifier", args.ID); err != nil {
+		return nil, err
+	}
 	a, err := accessOf(call, &args.commonArgs)
 	if err != nil {
 		return nil, err
@@ -123,6 +126,9 @@ func (restoreDataAll) Execute(ctx context.Context, call *function.Call) (map[str
 		if backups[pod].BackupID == "" {
 			return nil, function.Errorf(event.ReasonInvalid, "argument backupInfo has no backup of pod %s; it has %s",
 				pod, strings.Join(slices.Sorted(maps.Keys(backups)), ", "))
+		}
+		if err := noOptions("backupInfo", backups[pod].BackupID); err != nil {
+			return nil, err
 		}
 		if specs[i], err = args.spec(ctx, call, a, a.location(args.Prefix)+"/"+pod); err != nil {
 			return nil, err
