@@ -107,7 +107,7 @@ func (t *task) call(ctx context.Context, run *event.Run, phase *event.Phase, val
 		Labels: kept(run.Labels), Traceparent: telemetry.ForAttempt(run.Traceparent, t.job.Key), Args: args, Values: values, Kube: r.clients, Pods: r.pods,
 		OwnNamespace: r.options.Pods.OwnNamespace, ToolsImage: r.options.ToolsImage, Clock: r.clock, Log: t.log, Progress: progress.set,
 		Held: t.claim.held, Marks: podMarks{task: t}, Recovered: action.Recovered != nil,
-		RDSEndpoint: r.options.RDSEndpoint,
+		RDSEndpoint: r.options.RDSEndpoint, OwnIdentity: r.options.OwnIdentity,
 	})
 }
 

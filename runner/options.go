@@ -62,6 +62,11 @@ type Options struct {
 	// RDSEndpoint is the URL of Amazon RDS: for servers that speak its protocol, and
 	// endpoints in a VPC. Default empty: AWS' own of the region.
 	RDSEndpoint string
+	// OwnIdentity lets the functions that reach a cloud from this process use its own
+	// identity there, where a Profile or a Blueprint has no key: LocationDelete and the
+	// functions of RDS, as Kanister does. Default false: whoever may write Profiles or
+	// Blueprints would act with it, be it only that of the node.
+	OwnIdentity bool
 	// Pods are the options of the pod side.
 	Pods pods.Options
 }
@@ -105,6 +110,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.AllowSecretOutputs, "allow-secret-outputs", o.AllowSecretOutputs, "let phases publish values of Secrets as outputs, for everybody who may read ActionSets to see")
 	fs.StringVar(&o.ToolsImage, "tools-image", o.ToolsImage, "image of pods that move data, with a shell, restic and kando, where the blueprint names none; $KANISTER_TOOLS goes before the default")
 	fs.StringVar(&o.RDSEndpoint, "rds-endpoint", o.RDSEndpoint, "URL of Amazon RDS, such as that of a VPC endpoint; $AWS_ENDPOINT_URL_RDS goes before the default, which is AWS' own of the region")
+	fs.BoolVar(&o.OwnIdentity, "allow-own-identity", o.OwnIdentity, "let LocationDelete and the functions of RDS use the cloud identity of this process where no key is given, for everybody who may write Profiles or Blueprints")
 	o.Pods.BindFlags(fs)
 }
 

@@ -1,6 +1,9 @@
 package profile
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // LocationType names the kind of object store a profile points at.
 type LocationType string
@@ -83,6 +86,20 @@ type Credential struct {
 // identity).
 func (c Credential) Ambient() bool {
 	return c.Type == "" && c.KeyPair == nil && c.Secret == nil && c.KopiaServerSecret == nil
+}
+
+// NeedsIdentity says that the credential has no key of its own and is worth something
+// only with the identity around the process: it is Ambient, names a role alone, or a
+// storage account that the identity is trusted by.
+func (c Credential) NeedsIdentity() bool {
+	var key string
+	if c.KeyPair != nil {
+		key = c.KeyPair.Secret
+	}
+	if c.Secret != nil {
+		key += c.Secret.Value(AWSSecretAccessKey) + c.Secret.Value(AzureStorageKey) + c.Secret.Value(GCPServiceKey)
+	}
+	return c.KopiaServerSecret == nil && strings.TrimSpace(key) == ""
 }
 
 // KeyPair is an identity and its secret: access key and secret key for S3,

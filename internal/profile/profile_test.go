@@ -126,3 +126,28 @@ func TestSecretValuesLeavesIdentitiesOut(t *testing.T) {
 	}}
 	assert.Equal(t, []string{"longer-" + canary, canary}, p.SecretValues())
 }
+
+func TestNeedsIdentity(t *testing.T) {
+	t.Parallel()
+	secret := func(typ string, data map[string][]byte) Credential {
+		return Credential{Type: CredentialSecret, Secret: &Secret{Type: typ, Data: data}}
+	}
+	for name, tt := range map[string]struct {
+		credential Credential
+		want       bool
+	}{
+		"nothing":           {Credential{}, true},
+		"a key pair":        {Credential{Type: CredentialKeyPair, KeyPair: &KeyPair{ID: "i", Secret: "s"}}, false},
+		"an empty key pair": {Credential{Type: CredentialKeyPair, KeyPair: &KeyPair{}}, true},
+		"keys of AWS":       {secret(SecretAWS, map[string][]byte{AWSAccessKeyID: []byte("i"), AWSSecretAccessKey: []byte("s")}), false},
+		"a role alone":      {secret(SecretAWS, map[string][]byte{AWSRole: []byte("r"), AWSSecretAccessKey: []byte("\n")}), true},
+		"a federated one":   {secret(SecretAzure, map[string][]byte{AzureStorageAccount: []byte("a"), AzureFederatedIdentity: []byte("true")}), true},
+		"a key of Azure":    {secret(SecretAzure, map[string][]byte{AzureStorageAccount: []byte("a"), AzureStorageKey: []byte("k")}), false},
+		"a key of Google":   {secret(SecretGCP, map[string][]byte{GCPServiceKey: []byte("k")}), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, tt.want, tt.credential.NeedsIdentity())
+		})
+	}
+}

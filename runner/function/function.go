@@ -12,6 +12,7 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/kube"
+	"github.com/salvor-io/salvor/internal/profile"
 )
 
 // Function does the work of one phase. A new value is made for every call.
@@ -66,9 +67,22 @@ type Call struct {
 	Marks PodMarks
 	// RDSEndpoint is the URL of Amazon RDS, empty for AWS' own.
 	RDSEndpoint string
+	// OwnIdentity: the call may use the cloud identity of Salvor's own process.
+	OwnIdentity bool
 	// Recovered says that the record of the run was lost and made anew: attempts of
 	// any number may have left pods behind.
 	Recovered bool
+}
+
+// MayUse returns an error when only the cloud identity of Salvor's own process would
+// make something of the credential, and the call may not use that: whoever writes
+// Profiles and Blueprints in any namespace would act with it.
+func (c *Call) MayUse(credential profile.Credential) error {
+	if c.OwnIdentity || !credential.NeedsIdentity() {
+		return nil
+	}
+	return Errorf(event.ReasonForbidden,
+		"no key is given, and this function runs in Salvor's own process, whose cloud identity is not lent: give a credential, or start the runner with --allow-own-identity")
 }
 
 // StillHeld asks Held.

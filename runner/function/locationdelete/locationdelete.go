@@ -59,6 +59,9 @@ func (locationDelete) Execute(ctx context.Context, call *function.Call) (_ map[s
 	if strings.Trim(path, "/. ") == "" {
 		return nil, function.Errorf(event.ReasonInvalid, "argument artifact names no object or folder in the bucket; the whole bucket is not deleted")
 	}
+	if err := call.MayUse(p.Credential); err != nil {
+		return nil, err
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

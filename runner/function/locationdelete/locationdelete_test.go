@@ -126,6 +126,21 @@ func TestLocationDelete(t *testing.T) {
 		assert.Equal(t, event.ReasonInvalid, functiontest.ReasonOf(err))
 		assert.FileExists(t, file)
 	})
+	t.Run("the runner's own identity", func(t *testing.T) {
+		t.Parallel()
+		call := functiontest.NewCall(t, &kube.Clients{Kube: fake.NewClientset()}, functiontest.Phase{
+			Func: "LocationDelete", Args: map[string]any{"artifact": "x"},
+			Params: func(p *blueprint.Params) {
+				p.Profile = &blueprint.ProfileRef{
+					Namespace: "tenant", Name: "store",
+					Location: kanister.Location{Type: kanister.LocationTypeS3Compliant, Bucket: "theirs", Endpoint: s3.Endpoint, Region: s3test.Region},
+				}
+			},
+		})
+		_, err := locationdelete.New().Execute(t.Context(), call)
+		require.ErrorContains(t, err, "--allow-own-identity")
+		assert.Equal(t, event.ReasonForbidden, functiontest.ReasonOf(err))
+	})
 	t.Run("no profile", func(t *testing.T) {
 		t.Parallel()
 		call := functiontest.NewCall(t, &kube.Clients{Kube: fake.NewClientset()}, functiontest.Phase{

@@ -51,6 +51,9 @@ func (c *credentials) config(ctx context.Context, call *function.Call) (aws.Conf
 	default:
 		return aws.Config{}, function.Errorf(event.ReasonInvalid, "argument credentialsSource must be profile, secret or serviceAccount")
 	}
+	if err := call.MayUse(o.Credential); err != nil {
+		return aws.Config{}, err
+	}
 	cfg, err := awsconf.Load(ctx, o)
 	if err != nil {
 		return aws.Config{}, &function.Error{Reason: event.ReasonInvalid, Err: err}

@@ -97,6 +97,7 @@ func TestSuites(t *testing.T) {
 	t.Parallel()
 	bad := []functiontest.Bad{
 		{Name: "an unknown source", Set: map[string]any{"credentialsSource": "purse"}, Want: "credentialsSource must be profile, secret or serviceAccount"},
+		{Name: "Salvor's own identity", Set: map[string]any{"credentialsSource": "serviceAccount"}, Want: "start the runner with --allow-own-identity", Reason: event.ReasonForbidden},
 		{Name: "no name of a secret", Set: map[string]any{"credentialsSource": "secret"}, Want: "argument credentialsSecret is missing"},
 		{Name: "a secret that is not there", Set: map[string]any{"credentialsSource": "secret", "credentialsSecret": "x"}, Want: `the phase's objects have "x"`},
 	}
