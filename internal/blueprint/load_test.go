@@ -1,6 +1,7 @@
 package blueprint
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -301,6 +302,24 @@ func TestProfileWithASecret(t *testing.T) {
 		_, err := Resolve(t.Context(), c, appInput())
 		require.ErrorContains(t, err, want)
 		assert.NotContains(t, err.Error(), canary)
+	}
+}
+
+// A role alone is for the identity of the pod that does the work.
+func TestProfileWithARoleAlone(t *testing.T) {
+	manifest := "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: s3, namespace: app}\nlocation: {type: s3Compliant, bucket: bk}\ncredential: {type: secret, secret: {name: cloud}}"
+	for keys, want := range map[string]string{"role": "", "role aws_access_key_id": `has no key "aws_secret_access_key"`, "other": `has no key "aws_access_key_id"`} {
+		data := map[string]string{}
+		for key := range strings.FieldsSeq(keys) {
+			data[key] = "x"
+		}
+		_, c := newAPI(t, append(appManifests(), manifest, secretOf("cloud", "secrets.kanister.io/aws", data))...)
+		_, err := Resolve(t.Context(), c, appInput())
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
 	}
 }
 

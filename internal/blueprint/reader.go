@@ -162,6 +162,11 @@ func (c *credentials) secret(ctx context.Context) (*profile.Secret, error) {
 	switch string(secret.Type) {
 	case profile.SecretAWS:
 		needs = []string{profile.AWSAccessKeyID, profile.AWSSecretAccessKey}
+		_, id := secret.Data[profile.AWSAccessKeyID]
+		_, key := secret.Data[profile.AWSSecretAccessKey]
+		if _, role := secret.Data[profile.AWSRole]; role && !id && !key {
+			needs = nil // the identity of the pod becomes that role
+		}
 	case profile.SecretAzure:
 		needs = []string{profile.AzureStorageAccount}
 	case profile.SecretGCP:

@@ -13,6 +13,10 @@ import (
 // is stopped.
 const goodbye = 5 * time.Second
 
+// farewell is how long at the phase's own end: AWS deletes no instance that it is still
+// working on.
+const farewell = 10 * time.Minute
+
 // NewExport returns ExportRDSSnapshotToLocation for one call.
 func NewExport() function.Function { return export{} }
 
@@ -123,14 +127,27 @@ func (s *session) dismiss(ctx context.Context, k instances, id string) {
 	if ctx.Err() != nil && !function.Stopped(ctx) || s.call.StillHeld() != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-	defer cancel()
-	there, err := k.database(ctx, id)
-	if err == nil && (there == nil || !s.made(there.tags) || there.status == statusDeleting) {
-		return
+	// Whoever stops the phase does not wait for the farewell either.
+	within, limit := ctx, farewell
+	if ctx.Err() != nil {
+		within, limit = context.WithoutCancel(ctx), goodbye
 	}
-	if err == nil {
+	within, cancel := context.WithTimeout(within, limit)
+	defer cancel()
+	err := s.await(within, func(ctx context.Context) (bool, error) {
+		there, err := k.database(ctx, id)
+		if err != nil || there == nil || !s.made(there.tags) || there.status == statusDeleting {
+			return err == nil, err
+		}
 		err = k.deleteDatabase(ctx, id)
+		if has(err, "InvalidDBInstanceState") { // it is still being made, or backed up
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if limit == farewell && ctx.Err() != nil {
+		s.dismiss(ctx, k, id)
+		return
 	}
 	if err != nil && !has(err, "DBInstanceNotFound") {
 		s.call.Log.Error().Err(err).Str("id", id).Msg("the temporary RDS instance could not be deleted; delete it, it costs money")
