@@ -61,6 +61,12 @@ func projectAction(a *event.Action) kanister.ActionStatus {
 		phase := projectPhase(a.DeferPhase)
 		out.DeferPhase = &phase
 	}
+	if a.Phases == nil && a.Recovered != nil {
+		// Not planned yet. What the status records is all that is known of what was
+		// done: without it the next loss of the store would do it again.
+		recorded := a.Recovered.DeepCopy()
+		out.Phases, out.DeferPhase = recorded.Phases, recorded.DeferPhase
+	}
 	return out
 }
 

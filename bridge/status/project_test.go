@@ -91,6 +91,22 @@ func TestProjectGolden(t *testing.T) {
 	}
 }
 
+// Between the making anew of a lost record and its planning the status keeps what it
+// records.
+func TestProjectOfARecoveredRunBeforeItIsPlanned(t *testing.T) {
+	recorded := &kanister.ActionStatus{
+		Phases:     []kanister.Phase{{Name: "dump", State: kanister.StateComplete, Output: kanister.JSONMap{"path": "a/b"}}},
+		DeferPhase: &kanister.Phase{Name: "tidy", State: kanister.StatePending},
+	}
+	run := aRun(func(_ *event.Run, a *event.Action) { a.Phases, a.DeferPhase, a.Recovered = nil, nil, recorded })
+	action := Project(run).Actions[0]
+	assert.Equal(t, recorded.Phases, action.Phases)
+	assert.Equal(t, recorded.DeferPhase, action.DeferPhase)
+
+	planned := aRun(func(_ *event.Run, a *event.Action) { a.Recovered = recorded })
+	assert.Len(t, Project(planned).Actions[0].Phases, len(planned.Actions[0].Phases))
+}
+
 func TestProjectOutput(t *testing.T) {
 	big := event.Phase{
 		State: event.StateComplete, Output: &event.Payload{Digest: "sha256:x", Size: 1 << 20},
