@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"time"
 
 	stores "github.com/salvor-io/salvor/internal/location"
@@ -40,8 +42,21 @@ func (c *creator) check(ctx context.Context, x *access) (err error) {
 		defer func() { err = errors.Join(err, store.Close()) }()
 		err = store.Check(ctx)
 	}
+	if name := onlyInside(err); name != "" {
+		c.app.Warnf("%s is a name of the cluster's own, and is not known here: the bucket was not looked at", name)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("the bucket cannot be used: %w (nothing was created; --skip-validation creates it all the same)", err)
 	}
 	return nil
+}
+
+// onlyInside is the host that only pods can find, if that is what err is about.
+func onlyInside(err error) string {
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) && lookup.IsNotFound && (strings.Contains(lookup.Name+".", ".svc.")) {
+		return lookup.Name
+	}
+	return ""
 }
