@@ -78,6 +78,9 @@ func (s *Storage) run(ctx context.Context) error {
 	// server of a real cluster.
 	client := []string{"--kubeconfig=" + kubeconfig, "--kube-api-qps=500", "--kube-api-burst=1000"}
 	again := []string{"--retry-interval-start=100ms", "--retry-interval-max=1s"}
+	// A snapshot that is deleted in the instant in which it is taken is seen to at the
+	// controllers' next look at everything, by default after 15 minutes.
+	look := "--resync-period=2s"
 	sidecar := slices.Concat(client, again, []string{"--csi-address=" + socket})
 	if err := s.server.RunProgram("csi-dir", "-endpoint="+socket, "-root="+s.root); err != nil {
 		return err
@@ -87,8 +90,8 @@ func (s *Storage) run(ctx context.Context) error {
 	}
 	return errors.Join(
 		s.server.RunProgram("csi-provisioner", sidecar...),
-		s.server.RunProgram("csi-snapshotter", sidecar...),
-		s.server.RunProgram("snapshot-controller", slices.Concat(client, again)...),
+		s.server.RunProgram("csi-snapshotter", append(slices.Clone(sidecar), look)...),
+		s.server.RunProgram("snapshot-controller", slices.Concat(client, again, []string{look})...),
 		s.server.RunProgram("kube-controller-manager", slices.Concat(client, []string{
 			"--leader-elect=false", "--secure-port=0", "--cert-dir=" + s.server.Dir(), "--pvclaimbinder-sync-period=1s",
 			"--controllers=persistentvolume-binder-controller,persistentvolumeclaim-protection-controller,persistentvolume-protection-controller",

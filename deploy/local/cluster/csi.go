@@ -78,8 +78,10 @@ func (c *Cluster) startCSI() error {
 			"-registration=" + c.path("kubelet", "plugins_registry"),
 		},
 		csiProvisioner: sidecar,
-		csiSnapshotter: sidecar,
-		snapshots:      {client, "--retry-interval-start=250ms"},
+		// A snapshot that is deleted in the instant in which it is taken is seen to at
+		// the controllers' next look at everything, by default after 15 minutes.
+		csiSnapshotter: append(slices.Clone(sidecar), "--resync-period=10s"),
+		snapshots:      {client, "--retry-interval-start=250ms", "--resync-period=10s"},
 	}
 	var errs []error
 	for name, with := range args {
