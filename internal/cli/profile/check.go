@@ -55,7 +55,7 @@ func (c *creator) check(ctx context.Context, x *access) (err error) {
 // onlyInside is the host that only pods can find, if that is what err is about.
 func onlyInside(err error) string {
 	var lookup *net.DNSError
-	if errors.As(err, &lookup) && lookup.IsNotFound && (strings.Contains(lookup.Name+".", ".svc.")) {
+	if errors.As(err, &lookup) && lookup.IsNotFound && strings.Contains(lookup.Name+".", ".svc.") {
 		return lookup.Name
 	}
 	return ""
