@@ -93,7 +93,7 @@ func TestRetentionOnS3(t *testing.T) {
 	bucket, err := harness.OpenBucket(t.Context(), "http://"+address, "demo-access-key", "demo-secret-key-not-a-secret", "retention")
 	require.NoError(t, err)
 	require.NoError(t, bucket.Empty(t.Context()))
-	apply(t, ns, strings.ReplaceAll(kanisterProfile, "bucket: kanister", "bucket: retention"))
+	apply(t, ns, strings.ReplaceAll(kanisterProfile, "{bucket}", "retention"))
 	apply(t, ns, retentionManifests)
 	retentionCondition(t, "Keeping")
 

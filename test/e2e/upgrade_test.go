@@ -27,7 +27,7 @@ const (
 )
 
 // upgradeProfile is in the words of Kanister; the bucket is the test's own.
-var upgradeProfile = strings.ReplaceAll(kanisterProfile, "bucket: kanister", "bucket: upgrade")
+var upgradeProfile = strings.ReplaceAll(kanisterProfile, "{bucket}", "upgrade")
 
 // TestAnUpgradeWaitsForItsBackup installs the sample of a chart with a hook, by the
 // real helm, and upgrades it: once with a backup that goes well, then with one that
