@@ -43,9 +43,9 @@ func TestKanistersStartStopBlueprint(t *testing.T) {
 	assert.Equal(t, kanister.StateComplete, backup.DeferPhase.State)
 	const repository = "path/artifactPrefix/"
 	require.Len(t, keys(t, bucket, repository+"snapshots/"), 1)
-	session, _ := backup.Phases[0].Output["name"].(string)
-	require.Contains(t, session, "postgres-backup-session")
-	_, err := suite.clients.Kube.CoreV1().Pods(ns).Get(t.Context(), session, metav1.GetOptions{})
+	connection, _ := backup.Phases[0].Output["name"].(string)
+	require.Contains(t, connection, "postgres-backup-session")
+	_, err := suite.clients.Kube.CoreV1().Pods(ns).Get(t.Context(), connection, metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err), "the deferPhase waited until the pod of the connection was gone: %v", err)
 
 	sql("DROP TABLE pets; CREATE TABLE later AS SELECT 1; CHECKPOINT")

@@ -19,7 +19,7 @@ import (
 func TestAwayIsLimited(t *testing.T) {
 	t.Parallel()
 	clock := clocktesting.NewFakeClock(time.Now())
-	s := &session{call: &function.Call{Clock: clock, Log: zerolog.Nop()}}
+	s := &client{call: &function.Call{Clock: clock, Log: zerolog.Nop()}}
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {

@@ -49,7 +49,7 @@ type how struct {
 	tags    []types.Tag
 }
 
-func (s *session) kind(engine string) kind {
+func (s *client) kind(engine string) kind {
 	if isAurora(engine) {
 		return clusters{s.api}
 	}

@@ -3,7 +3,7 @@
 // ExportRDSSnapshotToLocation and RestoreRDSSnapshot.
 //
 //	credentials   the arguments → who asks AWS, and where
-//	session       one call's client: errors in words, waits, what AWS says in between
+//	client        one call's client: errors in words, waits, what AWS says in between
 //	instances     what is done with instances            clusters   the same with Aurora
 //	create, delete, restore, export                       one function each
 //	dump          the pod that dumps a database, or reads a dump

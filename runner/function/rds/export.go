@@ -83,7 +83,7 @@ func (export) Execute(ctx context.Context, call *function.Call) (map[string]any,
 }
 
 // dump makes the temporary instance and runs the pod.
-func (s *session) dump(ctx context.Context, args *exportArgs, temporary string, h how, spec func(*database) function.PodSpec) (map[string]any, error) {
+func (s *client) dump(ctx context.Context, args *exportArgs, temporary string, h how, spec func(*database) function.PodSpec) (map[string]any, error) {
 	k := instances{s.api}
 	if err := s.bringBack(ctx, k, temporary, args.Snapshot, h); err != nil {
 		return nil, s.fail(ctx, err, "make the temporary instance %s from snapshot %s", temporary, args.Snapshot)
@@ -110,7 +110,7 @@ func (s *session) dump(ctx context.Context, args *exportArgs, temporary string, 
 	return output, nil
 }
 
-func (s *session) groupsOf(ctx context.Context, k kind, id string) ([]string, error) {
+func (s *client) groupsOf(ctx context.Context, k kind, id string) ([]string, error) {
 	d, err := k.database(ctx, id)
 	if err == nil && d == nil {
 		err = function.Errorf(event.ReasonNotFound, "it does not exist in this account and region, and its security groups are needed; or pass securityGroupID")
@@ -123,7 +123,7 @@ func (s *session) groupsOf(ctx context.Context, k kind, id string) ([]string, er
 
 // dismiss deletes the temporary instance. It does not wait for its end, which nothing
 // depends on. When another runner goes on with the phase the instance is left to it.
-func (s *session) dismiss(ctx context.Context, k instances, id string) {
+func (s *client) dismiss(ctx context.Context, k instances, id string) {
 	if ctx.Err() != nil && !function.Stopped(ctx) || s.call.StillHeld() != nil {
 		return
 	}

@@ -101,7 +101,7 @@ func (a *restoreArgs) fromDump(ctx context.Context, call *function.Call) (map[st
 
 // bringBack puts a new database in the place of the one that is there, unless an
 // earlier attempt did.
-func (s *session) bringBack(ctx context.Context, k kind, id, snapshotID string, h how) error {
+func (s *client) bringBack(ctx context.Context, k kind, id, snapshotID string, h how) error {
 	there, err := k.database(ctx, id)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (s *session) bringBack(ctx context.Context, k kind, id, snapshotID string, 
 }
 
 // ours tells whether the phase made the database, and it is or will be whole.
-func (s *session) ours(d *database) bool {
+func (s *client) ours(d *database) bool {
 	if d == nil || !s.made(d.tags) {
 		return false
 	}
@@ -148,7 +148,7 @@ func (s *session) ours(d *database) bool {
 
 // finish waits until the database is available; a cluster gets an instance of that
 // class.
-func (s *session) finish(ctx context.Context, k kind, id, class string) error {
+func (s *client) finish(ctx context.Context, k kind, id, class string) error {
 	var restored *database
 	err := s.await(ctx, func(ctx context.Context) (_ bool, err error) {
 		if restored, err = k.database(ctx, id); err != nil {
@@ -167,7 +167,7 @@ func (s *session) finish(ctx context.Context, k kind, id, class string) error {
 }
 
 // member makes the first instance of a restored cluster: restoring makes none.
-func (s *session) member(ctx context.Context, c clusters, of *database, class string) error {
+func (s *client) member(ctx context.Context, c clusters, of *database, class string) error {
 	name := of.id + "-instance-1"
 	if !slices.Contains(of.members, name) {
 		answer, err := c.api.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: &of.id})
@@ -195,7 +195,7 @@ func (s *session) member(ctx context.Context, c clusters, of *database, class st
 
 // takeAway deletes a database and waits until it is gone; a cluster's instances first,
 // one of whose classes it returns.
-func (s *session) takeAway(ctx context.Context, k kind, id string) (class string, err error) {
+func (s *client) takeAway(ctx context.Context, k kind, id string) (class string, err error) {
 	err = s.await(ctx, func(ctx context.Context) (bool, error) {
 		there, err := k.database(ctx, id)
 		if there == nil || err != nil {

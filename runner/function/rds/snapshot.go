@@ -64,7 +64,7 @@ func (create) Execute(ctx context.Context, call *function.Call) (map[string]any,
 
 // take makes the snapshot unless an earlier attempt did, and waits for it. One that
 // failed is made anew.
-func (s *session) take(ctx context.Context, k kind, id, of string) (*snapshot, error) {
+func (s *client) take(ctx context.Context, k kind, id, of string) (*snapshot, error) {
 	there, err := k.snapshot(ctx, id)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (s *session) take(ctx context.Context, k kind, id, of string) (*snapshot, e
 }
 
 // ask asks for the snapshot, again while the database is busy with something else.
-func (s *session) ask(ctx context.Context, k kind, id, of string) error {
+func (s *client) ask(ctx context.Context, k kind, id, of string) error {
 	since := s.call.Clock.Now()
 	return s.await(ctx, func(ctx context.Context) (bool, error) {
 		if err := s.call.StillHeld(); err != nil {
@@ -101,7 +101,7 @@ func (s *session) ask(ctx context.Context, k kind, id, of string) error {
 	})
 }
 
-func (s *session) awaitSnapshot(ctx context.Context, k kind, id string) (*snapshot, error) {
+func (s *client) awaitSnapshot(ctx context.Context, k kind, id string) (*snapshot, error) {
 	var last *snapshot
 	err := s.await(ctx, func(ctx context.Context) (_ bool, err error) {
 		if last, err = k.snapshot(ctx, id); err != nil {
@@ -117,7 +117,7 @@ func (s *session) awaitSnapshot(ctx context.Context, k kind, id string) (*snapsh
 }
 
 // dropSnapshot deletes a snapshot and waits until it is gone.
-func (s *session) dropSnapshot(ctx context.Context, k kind, id string) error {
+func (s *client) dropSnapshot(ctx context.Context, k kind, id string) error {
 	return s.await(ctx, func(ctx context.Context) (bool, error) {
 		there, err := k.snapshot(ctx, id)
 		if there == nil || err != nil {

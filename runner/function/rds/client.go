@@ -35,13 +35,13 @@ const (
 	maxInstanceID = 63
 )
 
-// session is one call and its client.
-type session struct {
+// client is one call and how it asks AWS.
+type client struct {
 	call *function.Call
 	api  *rds.Client
 }
 
-func open(ctx context.Context, call *function.Call, c *credentials) (*session, error) {
+func open(ctx context.Context, call *function.Call, c *credentials) (*client, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -49,7 +49,7 @@ func open(ctx context.Context, call *function.Call, c *credentials) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	return &session{call: call, api: rds.NewFromConfig(cfg, func(o *rds.Options) {
+	return &client{call: call, api: rds.NewFromConfig(cfg, func(o *rds.Options) {
 		o.Retryer = retry.AddWithMaxAttempts(retry.NewStandard(), requestAttempts)
 		if call.RDSEndpoint != "" {
 			o.BaseEndpoint = &call.RDSEndpoint
@@ -58,19 +58,19 @@ func open(ctx context.Context, call *function.Call, c *credentials) (*session, e
 }
 
 // phase names the phase, whatever the attempt.
-func (s *session) phase() string {
+func (s *client) phase() string {
 	k := s.call.Key
 	return fmt.Sprintf("%s/%d/%s-%d", k.UID, k.Action, k.Kind, k.Phase)
 }
 
 // suffix is the end of the names of what the phase makes.
-func (s *session) suffix() string {
+func (s *client) suffix() string {
 	sum := sha256.Sum256([]byte(s.phase()))
 	return hex.EncodeToString(sum[:])[:10]
 }
 
 // named is an id that derives from another one and the phase.
-func (s *session) named(id string) string {
+func (s *client) named(id string) string {
 	end := "-" + s.suffix()
 	if limit := maxInstanceID - len(end); len(id) > limit {
 		id = strings.TrimRight(id[:limit], "-")
@@ -78,7 +78,7 @@ func (s *session) named(id string) string {
 	return id + end
 }
 
-func (s *session) tags() []types.Tag {
+func (s *client) tags() []types.Tag {
 	return []types.Tag{
 		{Key: aws.String(tagMade), Value: aws.String(s.phase())},
 		{Key: aws.String(tagActionSet), Value: aws.String(s.call.Key.Namespace + "/" + s.call.ActionSet)},
@@ -86,7 +86,7 @@ func (s *session) tags() []types.Tag {
 }
 
 // made tells whether the phase made what has these tags.
-func (s *session) made(tags []types.Tag) bool {
+func (s *client) made(tags []types.Tag) bool {
 	for _, t := range tags {
 		if aws.ToString(t.Key) == tagMade {
 			return aws.ToString(t.Value) == s.phase()
@@ -96,7 +96,7 @@ func (s *session) made(tags []types.Tag) bool {
 }
 
 // fail says in words what was being done, and gives the error a reason.
-func (s *session) fail(ctx context.Context, err error, format string, args ...any) error {
+func (s *client) fail(ctx context.Context, err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
@@ -147,7 +147,7 @@ var errNotYet = errors.New("not yet")
 const awayLimit = 15 * time.Minute
 
 // await asks until the answer is yes, or an error that asking again does not mend.
-func (s *session) await(ctx context.Context, ask func(context.Context) (bool, error)) error {
+func (s *client) await(ctx context.Context, ask func(context.Context) (bool, error)) error {
 	var away time.Time // since when there is no answer
 	return again.Do(ctx, again.Policy{
 		Clock: s.call.Clock,
@@ -196,7 +196,7 @@ const (
 )
 
 // progress tells how far a snapshot is.
-func (s *session) progress(percent *int32) {
+func (s *client) progress(percent *int32) {
 	if percent != nil && s.call.Progress != nil {
 		s.call.Progress(kanister.PhaseProgress{PercentCompleted: strconv.Itoa(int(min(*percent, 99)))})
 	}
