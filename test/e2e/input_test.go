@@ -55,7 +55,7 @@ func TestBadInput(t *testing.T) {
 		_, err := suite.tools.Run(t.Context(), strings.NewReader(manifest), "kubectl", "create", "-f", "-")
 		require.Error(t, err, phase)
 		for _, word := range words {
-			assert.ErrorContains(t, err, word)
+			require.ErrorContains(t, err, word)
 		}
 	}
 	pod, err := suite.clients.Kube.CoreV1().Pods("salvor").Get(t.Context(), "salvor-0", metav1.GetOptions{})
