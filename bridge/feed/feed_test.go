@@ -166,7 +166,7 @@ func TestFollow(t *testing.T) {
 	require.Eventually(t, func() bool { // the answer begins before the consumer is there
 		s, err := w.js.Stream(t.Context(), event.StreamEvents)
 		return err == nil && s.CachedInfo().State.Consumers == 2
-	}, time.Minute, 10*time.Millisecond)
+	}, 3*time.Minute, 10*time.Millisecond)
 	w.publish("mail", event.TypeRunCompleted, "other")
 	w.publish("shop", event.TypeRunCompleted, "after")
 	assert.Equal(t, []string{"after 3"}, w.ids(news, 1))

@@ -530,7 +530,7 @@ func TestTokenIsAskedAboutAgain(t *testing.T) {
 		err := authenticate()
 		fake.SetTime(fake.Now().Add(61 * time.Second))
 		return errors.As(err, &refused)
-	}, 60*time.Second, 500*time.Millisecond)
+	}, 3*time.Minute, 500*time.Millisecond)
 	assert.Equal(t, "unauthorized", refused.Reason)
 }
 

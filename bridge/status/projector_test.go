@@ -119,7 +119,7 @@ func (d *desk) states(n int) []kanister.State {
 			out = append(out, s.State)
 		}
 		assert.Len(c, out, n)
-	}, 10*time.Second, time.Millisecond)
+	}, 3*time.Minute, time.Millisecond)
 	return out
 }
 
@@ -129,7 +129,7 @@ func (d *desk) settled() {
 	require.Eventually(d.t, func() bool {
 		known, ok := d.projector.Known("u")
 		return ok && !known.Settled.IsZero()
-	}, 10*time.Second, time.Millisecond)
+	}, 3*time.Minute, time.Millisecond)
 }
 
 type sink struct{ d *desk }
@@ -149,7 +149,7 @@ func (d *desk) pass(done func() bool) {
 	require.Eventually(d.t, func() bool {
 		d.clock.Step(300 * time.Millisecond)
 		return done()
-	}, 10*time.Second, time.Millisecond)
+	}, 3*time.Minute, time.Millisecond)
 }
 
 // count is how many statuses were written.

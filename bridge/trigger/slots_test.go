@@ -68,7 +68,7 @@ func TestSlowNamespaceHoldsUpNobody(t *testing.T) {
 		c.making.mu.Lock()
 		defer c.making.mu.Unlock()
 		return c.making.of["slow"] != nil && c.making.of["slow"].users == 200
-	}, 30*time.Second, time.Millisecond)
+	}, 3*time.Minute, time.Millisecond)
 	limited, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	made, err := c.create(limited, quick, &order{name: "quick", event: &e, patience: patienceEvent})

@@ -85,7 +85,7 @@ func TestTheEndOfARunIsTold(t *testing.T) {
 	require.Eventually(t, func() bool {
 		code, _ := get(t, "http://"+probes+"/readyz")
 		return code == http.StatusOK
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	go func() { done <- command(ctx, &screen, "events", "-f", "-n", namespace, "--kubeconfig", config) }()
 
 	clients, err := kube.New(server.Config())
@@ -101,7 +101,7 @@ func TestTheEndOfARunIsTold(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		return sunk[event.TypeRunFailed] != "" && spans["run backup"] && spans["action backup"] && spans["accept"]
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	require.NoError(t, schematest.Check(t, event.TypeRunFailed, []byte(sunk[event.TypeRunFailed])))
 	assert.Contains(t, sunk[event.TypeRunFailed], string(as.UID))
 	var shown output

@@ -80,7 +80,7 @@ func TestServeAllRoles(t *testing.T) {
 		var code int
 		code, ready = get(t, "http://"+probes+"/readyz")
 		return code == http.StatusOK
-	}, time.Minute, 50*time.Millisecond) {
+	}, 3*time.Minute, 50*time.Millisecond) {
 		t.Log(ready)
 	}
 	assert.Equal(t, "nats: ok\nbridge: ok\ndispatcher: ok\nrunner: ok\n", ready)

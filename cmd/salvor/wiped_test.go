@@ -75,7 +75,7 @@ func TestStreamsDeletedUnderTheServer(t *testing.T) {
 		require.Eventually(t, func() bool {
 			all, err := stream.Survey(t.Context(), js)
 			return err == nil && !slices.ContainsFunc(all, func(c stream.Copies) bool { return c.Missing })
-		}, time.Minute, 50*time.Millisecond, "the streams are made anew")
+		}, 3*time.Minute, 50*time.Millisecond, "the streams are made anew")
 	})
 }
 
@@ -193,5 +193,5 @@ func awaitReady(t *testing.T, probes string) {
 	require.Eventually(t, func() bool {
 		code, _ := get(t, "http://"+probes+"/readyz")
 		return code == http.StatusOK
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 }

@@ -110,7 +110,7 @@ func TestBlobsRemovedWhileTheyArePut(t *testing.T) {
 				var back map[string]string
 				assert.NoError(c, blobs.Get(t.Context(), payload, &back))
 				assert.Equal(c, large("a"), back)
-			}, 10*time.Second, time.Millisecond)
+			}, 3*time.Minute, time.Millisecond)
 		}
 	})
 }

@@ -40,13 +40,13 @@ func replicated(t *testing.T, js jetstream.JetStream, replicas int) {
 			}
 		}
 		return true
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	jobs, err := js.Consumer(t.Context(), event.StreamJobs, "runners-small")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		info, err := jobs.Info(t.Context())
 		return err == nil && info.Cluster != nil && info.Cluster.Leader != "" && len(info.Cluster.Replicas) == replicas-1
-	}, time.Minute, 50*time.Millisecond, "the consumer follows its stream")
+	}, 3*time.Minute, 50*time.Millisecond, "the consumer follows its stream")
 	blobs, err := js.Stream(t.Context(), "OBJ_"+event.BucketBlobs)
 	require.NoError(t, err)
 	assert.False(t, blobs.CachedInfo().Config.AllowDirect, "reads go to the leader")

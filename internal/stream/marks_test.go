@@ -25,7 +25,7 @@ func TestClaimAfterALoss(t *testing.T) {
 				var err error
 				lease, err = leases.Claim(t.Context(), key(1), stream.Holder{Name: name, Incarnation: incarnation}, ttl)
 				return err == nil
-			}, 30*time.Second, 20*time.Millisecond)
+			}, 3*time.Minute, 20*time.Millisecond)
 			return lease
 		}
 		first := claim("a", "1", time.Minute)

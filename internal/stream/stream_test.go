@@ -326,7 +326,7 @@ func TestLeases(t *testing.T) {
 		require.Eventually(t, func() bool {
 			_, err := leases.Claim(t.Context(), key(1), a, time.Minute)
 			return err == nil
-		}, 30*time.Second, 50*time.Millisecond, "a claim that is not renewed runs out")
+		}, 3*time.Minute, 50*time.Millisecond, "a claim that is not renewed runs out")
 		require.ErrorIs(t, short.Renew(t.Context()), stream.ErrLost)
 	})
 }

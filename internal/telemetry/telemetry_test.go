@@ -228,7 +228,7 @@ func TestADeadCollector(t *testing.T) {
 		require.Eventually(t, func() bool {
 			n, err := testutil.GatherAndCount(registry, "salvor_trace_spans_total")
 			return err == nil && n == 1
-		}, time.Minute, 10*time.Millisecond, "what was lost is counted")
+		}, 3*time.Minute, 10*time.Millisecond, "what was lost is counted")
 	}
 }
 

@@ -82,7 +82,7 @@ func (b *bench) left(call *function.Call) {
 	require.Eventually(b.t, func() bool {
 		uid, err := call.Marks.Marked(b.t.Context(), "")
 		return err == nil && uid != ""
-	}, time.Minute, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	cancel(errGone)
 	require.ErrorIs(b.t, (<-done).err, errGone)
 }
@@ -229,7 +229,7 @@ func TestAdoptedPodWhoseImageCannotBePulled(t *testing.T) {
 	require.Eventually(t, func() bool {
 		fake.Step(10 * time.Second)
 		return len(done) > 0
-	}, time.Minute, 20*time.Millisecond)
+	}, 3*time.Minute, 20*time.Millisecond)
 	r := <-done
 	assert.Equal(t, event.ReasonImagePull, reasonOf(t, r.err))
 	assert.GreaterOrEqual(t, fake.Since(time.Unix(1000, 0)), DefaultOptions().PullTimeout, "it gets the whole time again")
@@ -315,7 +315,7 @@ func TestEarlierPodThatStays(t *testing.T) {
 	require.Eventually(t, func() bool {
 		fake.Step(time.Second)
 		return len(done) > 0
-	}, time.Minute, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	r := <-done
 	require.ErrorContains(t, r.err, "attempt 2 is not started, because a pod of attempt 1 cannot be removed")
 	require.ErrorContains(t, r.err, "example.com/hold")
@@ -366,11 +366,11 @@ func TestPodThatTheInformerNeverSaw(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool {
 		return client.CoreV1().Pods("shop").Delete(t.Context(), call.Key.PodName(), metav1.DeleteOptions{}) == nil
-	}, time.Minute, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	require.Eventually(t, func() bool {
 		c.Step(time.Second)
 		return len(done) > 0
-	}, time.Minute, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 	require.ErrorContains(t, <-done, "the pod was deleted before its command had ended")
 	assert.Less(t, c.Since(time.Unix(1000, 0)), o.StartTimeout)
 }

@@ -115,7 +115,7 @@ func (b *bench) pod(call *function.Call) *corev1.Pod {
 		var err error
 		pod, err = b.client.CoreV1().Pods(b.namespace).Get(b.t.Context(), call.Key.PodName(), metav1.GetOptions{})
 		return err == nil
-	}, time.Minute, 10*time.Millisecond, "no pod appeared")
+	}, 3*time.Minute, 10*time.Millisecond, "no pod appeared")
 	return pod
 }
 
@@ -248,7 +248,7 @@ func TestImageThatCannotBePulled(t *testing.T) {
 			fake.Step(10 * time.Second)
 			return false
 		}
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	assert.Equal(t, event.ReasonImagePull, reasonOf(t, r.err))
 	require.ErrorContains(t, r.err, `image "postgres:0" (container "container") cannot be pulled: ErrImagePull: manifest unknown`)
 	assert.GreaterOrEqual(t, fake.Since(start), 90*time.Second)
@@ -335,7 +335,7 @@ func TestRestrictedNamespaceAdmitsThePod(t *testing.T) {
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "container", Image: "x"}}},
 		}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return apierrors.IsForbidden(err)
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	call := b.call()
 	done := b.run(t.Context(), call, nil)
 	b.exit(call, 0, "")

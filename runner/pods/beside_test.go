@@ -240,7 +240,7 @@ func TestBackgroundThatFails(t *testing.T) {
 			fake.Step(time.Second)
 			return false
 		}
-	}, time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	assert.Equal(t, event.ReasonPodFailed, reasonOf(t, r.err))
 	require.ErrorContains(t, r.err, "container background: the command ended with exit code 1; the log ends with:\npg_dump: no such database")
 	assert.GreaterOrEqual(t, fake.Since(start), besideGrace)

@@ -27,7 +27,7 @@ func (b *bench) secret(name string) *corev1.Secret {
 		var err error
 		secret, err = b.client.CoreV1().Secrets(b.namespace).Get(b.t.Context(), name, metav1.GetOptions{})
 		return err == nil
-	}, time.Minute, 10*time.Millisecond, "no Secret appeared")
+	}, 3*time.Minute, 10*time.Millisecond, "no Secret appeared")
 	return secret
 }
 

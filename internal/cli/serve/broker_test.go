@@ -50,7 +50,7 @@ func ready(t *testing.T, c Config) {
 		var code int
 		code, body = get(t, c.Options.ProbeListen, "/readyz")
 		return code == 200
-	}, time.Minute, 20*time.Millisecond, "%s", &body)
+	}, 3*time.Minute, 20*time.Millisecond, "%s", &body)
 }
 
 // TestBrokersFormACluster: three processes are the NATS of a fourth.
@@ -61,7 +61,7 @@ func TestBrokersFormACluster(t *testing.T) {
 	require.Eventually(t, func() bool {
 		code, body := get(t, configs[0].Options.ProbeListen, "/readyz")
 		return code == 503 && strings.Contains(body, "broker: the cluster has no leader: it waits for a majority of its members")
-	}, time.Minute, 20*time.Millisecond)
+	}, 3*time.Minute, 20*time.Millisecond)
 	for i := 1; i < 3; i++ {
 		processes[i] = start(t, configs[i])
 	}
@@ -81,7 +81,7 @@ func TestBrokersFormACluster(t *testing.T) {
 	ready(t, c)
 	require.Eventually(t, func() bool {
 		return strings.Contains(log.String(), "3 copies, each on the disk before it is acknowledged: survives the loss of 1 server")
-	}, time.Minute, 20*time.Millisecond)
+	}, 3*time.Minute, 20*time.Millisecond)
 	_, metrics := get(t, configs[1].Options.ProbeListen, "/metrics")
 	assert.Contains(t, metrics, "salvor_broker_members 3")
 	assert.Contains(t, metrics, "salvor_broker_ready 1")
@@ -92,7 +92,7 @@ func TestBrokersFormACluster(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := r.deps.JS.Publish(t.Context(), event.EventSubject("shop", "x"), nil)
 		return err == nil
-	}, time.Minute, 20*time.Millisecond)
+	}, 3*time.Minute, 20*time.Millisecond)
 	require.Eventually(t, func() bool { return strings.Contains(log.String(), "only 2 of 3 copies are complete now") },
 		time.Minute, 20*time.Millisecond, "it is said")
 	processes[0] = start(t, configs[0])
@@ -154,7 +154,7 @@ func TestMoreReplicasThanServersIsSaidAndTriedAgain(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := get(t, other.Options.ProbeListen, "/readyz")
 		return strings.Count(log.String(), "give NATS 3 servers") > 1 && strings.Contains(body, "start: waiting for the streams: too few servers for 3 replicas of stream EVENTS")
-	}, time.Minute, 20*time.Millisecond)
+	}, 3*time.Minute, 20*time.Millisecond)
 	for _, p := range []*process{q, p} {
 		p.stop()
 		require.NoError(t, p.wait(t))

@@ -51,7 +51,7 @@ func (g *generations) await(t *testing.T, n int) *role {
 		}
 		r = g.made[n-1]
 		return true
-	}, time.Minute, 10*time.Millisecond, "generation %d", n)
+	}, 3*time.Minute, 10*time.Millisecond, "generation %d", n)
 	select {
 	case <-r.started:
 	case <-time.After(3 * time.Minute):
@@ -88,7 +88,7 @@ func TestRolesAreMadeAnewWhenTheStoreIsLost(t *testing.T) {
 	require.Eventually(t, func() bool {
 		code, _ := get(t, c.Options.ProbeListen, "/readyz")
 		return code == 200
-	}, time.Minute, 10*time.Millisecond)
+	}, 3*time.Minute, 10*time.Millisecond)
 	_, metrics := get(t, c.Options.ProbeListen, "/metrics")
 	assert.Equal(t, 1, strings.Count(metrics, "\nsalvor_bridge_total 0"))
 	p.stop()
@@ -118,7 +118,7 @@ func TestAnotherStreamOfTheSameName(t *testing.T) {
 	require.Eventually(t, func() bool {
 		code, body := get(t, c.Options.ProbeListen, "/readyz")
 		return code == 503 && strings.Contains(body, "start: ending")
-	}, time.Minute, 10*time.Millisecond, "not ready meanwhile")
+	}, 3*time.Minute, 10*time.Millisecond, "not ready meanwhile")
 	ending.Done()
 	g.await(t, 2)
 	p.stop()

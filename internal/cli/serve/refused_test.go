@@ -44,7 +44,7 @@ func TestRefusedForAWhile(t *testing.T) {
 	require.Eventually(t, func() bool {
 		v, err := second.Varz(nil)
 		return err == nil && v.TotalConnections >= 4
-	}, 20*time.Second, 20*time.Millisecond, "the client gave up")
+	}, 3*time.Minute, 20*time.Millisecond, "the client gave up")
 	second.Shutdown()
 	second.WaitForShutdown()
 	nats("a")

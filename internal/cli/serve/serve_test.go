@@ -274,7 +274,7 @@ func TestEndWhileNATSIsAway(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := get(t, c.Options.ProbeListen, "/readyz")
 		return strings.Contains(body, "start: waiting for the streams") || strings.Contains(body, "start: creating the streams")
-	}, 30*time.Second, 20*time.Millisecond)
+	}, 3*time.Minute, 20*time.Millisecond)
 	code, _ := get(t, c.Options.ProbeListen, "/healthz")
 	assert.Equal(t, 200, code, "a restart would not help")
 	p.stop()
@@ -346,7 +346,7 @@ func TestARoleThatDoesNotEndIsLeftBehind(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := get(t, c.Options.ProbeListen, "/readyz")
 		return strings.Contains(body, "start: ending")
-	}, 30*time.Second, time.Millisecond)
+	}, 3*time.Minute, time.Millisecond)
 	fake.Step(c.Options.Grace)
 	err := p.wait(t)
 	close(release)
