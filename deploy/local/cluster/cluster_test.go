@@ -12,6 +12,7 @@ import (
 	"text/template"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/salvor-io/salvor/deploy/local/layout"
 	"github.com/salvor-io/salvor/deploy/local/progress"
@@ -59,9 +60,16 @@ func TestConfigsCarryTheSettingsThatMatter(t *testing.T) {
 	require.Contains(t, containerdConfig("/state"), "restrict_oom_score_adj = true")
 	require.Contains(t, containerdConfig("/state"), `root = "/state/containerd"`)
 	require.NotContains(t, containerdConfig("/state"), "%!")
-	require.Contains(t, kubeletConfig("/state"), "cgroupRoot: /"+cgroupName)
-	require.Contains(t, kubeletConfig("/state"), `nodefs.available: "10Mi"`)
 	require.NotContains(t, kubeletConfig("/state"), "%!")
+	// Read as the kubelet reads it: the spelling of a value is not what matters.
+	var kubelet struct {
+		CgroupRoot   string            `yaml:"cgroupRoot"`
+		EvictionHard map[string]string `yaml:"evictionHard"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(kubeletConfig("/state")), &kubelet))
+	require.Equal(t, "/"+cgroupName, kubelet.CgroupRoot)
+	require.Equal(t, map[string]string{"nodefs.available": "10Mi", "imagefs.available": "10Mi"}, kubelet.EvictionHard,
+		"nothing else evicts, memory least of all")
 	var cni struct {
 		Plugins []struct {
 			Bridge string `json:"bridge"`
