@@ -102,15 +102,13 @@ func projectOutput(p *event.Phase) kanister.JSONMap {
 func projectProgress(run *event.Run) kanister.ActionProgress {
 	var (
 		out          kanister.ActionProgress
-		done, all    int
+		sum, all     int
 		runningSince time.Time
 		last         = run.CreatedAt
 	)
 	eachPhase(run, func(_ *event.Action, p *event.Phase) {
 		all++
-		if p.State == event.StateComplete {
-			done++
-		}
+		sum += percentOf(p)
 		if p.State == event.StateRunning && (out.RunningPhase == "" || after(p.StartedAt, runningSince)) {
 			out.RunningPhase = phaseName(p)
 			if p.StartedAt != nil {
@@ -131,21 +129,36 @@ func projectProgress(run *event.Run) kanister.ActionProgress {
 	if run.Cancel != nil {
 		last = latest(last, &run.Cancel.At)
 	}
-	out.PercentCompleted = percent(run.State, done, all)
+	out.PercentCompleted = percent(run.State, sum, all)
 	out.LastTransitionTime = seconds(last)
 	return out
 }
 
-// percent counts phases that ended well, so that a run whose only phase failed
-// does not show 100.
-func percent(s event.State, done, all int) string {
+// percentOf is how much of a phase is done. One that failed counts nothing, so that a
+// run whose only phase failed does not show 100.
+func percentOf(p *event.Phase) int {
+	switch {
+	case p.State == event.StateComplete:
+		return 100
+	case p.State != event.StateRunning || p.Progress == nil:
+		return 0
+	}
+	n, err := strconv.Atoi(p.Progress.PercentCompleted)
+	if err != nil {
+		return 0 // a function that says how far it is in other words
+	}
+	return min(max(n, 0), 99) // until it has ended well
+}
+
+// percent is the mean of the phases', as in Kanister; the deferPhase is one of them.
+func percent(s event.State, sum, all int) string {
 	switch {
 	case s == event.StateComplete:
 		return "100"
 	case all == 0:
 		return "0"
 	}
-	return strconv.Itoa(done * 100 / all)
+	return strconv.Itoa(sum / all)
 }
 
 // failureMessage says why a run failed, naming the phase. It is empty unless the

@@ -146,6 +146,14 @@ func TestProjectProgress(t *testing.T) {
 	assert.Equal(t, "40", sizes.Actions[0].Phases[0].Progress.PercentCompleted)
 	assert.Equal(t, "40", sizes.Actions[0].Phases[0].Progress.ProgressPercent, "as Kanister calls it on a phase")
 	assert.Empty(t, sizes.Progress.ProgressPercent, "and not on the whole")
+	assert.Equal(t, "20", sizes.Progress.PercentCompleted, "the mean of the phases")
+	for said, want := range map[string]string{"100": "49", "-3": "0", "half": "0", "": "0"} {
+		odd := Project(aRun(func(r *event.Run, a *event.Action) {
+			running(r, a)
+			a.Phases[0].Progress = &kanister.PhaseProgress{PercentCompleted: said}
+		}))
+		assert.Equal(t, want, odd.Progress.PercentCompleted, said)
+	}
 	assert.Equal(t, "check", sizes.Progress.RunningPhase, "the phase that started last")
 
 	failedOnly := Project(aRun(func(r *event.Run, a *event.Action) {
