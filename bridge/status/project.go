@@ -106,11 +106,11 @@ func projectProgress(run *event.Run) kanister.ActionProgress {
 		runningSince time.Time
 		last         = run.CreatedAt
 	)
-	eachPhase(run, func(_ *event.Action, p *event.Phase) {
+	eachPhase(run, func(a *event.Action, p *event.Phase) {
 		all++
 		sum += percentOf(p)
 		if p.State == event.StateRunning && (out.RunningPhase == "" || after(p.StartedAt, runningSince)) {
-			out.RunningPhase = phaseName(p)
+			out.RunningPhase = nameIn(a, p)
 			if p.StartedAt != nil {
 				runningSince = *p.StartedAt
 			}
@@ -173,8 +173,8 @@ func failureMessage(run *event.Run) string {
 		return "failed; no reason was recorded"
 	case failure == nil:
 		return ""
-	case phase != nil && !names(failure.Message, phaseName(phase)):
-		return fmt.Sprintf("action %q, phase %q (%s): %s", action.Spec.Name, phaseName(phase), phase.Func, failure.Message)
+	case phase != nil && !names(failure.Message, phase):
+		return fmt.Sprintf("action %q, phase %q (%s): %s", action.Spec.Name, nameIn(action, phase), phase.Func, failure.Message)
 	case phase == nil && action != nil && !strings.Contains(failure.Message, action.Spec.Name):
 		return fmt.Sprintf("action %q: %s", action.Spec.Name, failure.Message)
 	}
@@ -212,9 +212,14 @@ func firstFailure(run *event.Run) (action *event.Action, phase *event.Phase, fai
 	return action, phase, failure
 }
 
-// names reports whether a message names the phase already.
-func names(message, phase string) bool {
-	return strings.Contains(strings.ToLower(message), "phase") && strings.Contains(message, phase)
+// names reports whether a message names the phase already; of one that has no name it
+// says the function.
+func names(message string, phase *event.Phase) bool {
+	name := phase.Name
+	if name == "" {
+		name = "(" + phase.Func + ")"
+	}
+	return strings.Contains(strings.ToLower(message), "phase") && strings.Contains(message, name)
 }
 
 func cancelReason(run *event.Run) string {
@@ -243,6 +248,17 @@ func phaseName(p *event.Phase) string {
 		return deferName
 	}
 	return p.Name
+}
+
+// nameIn is phaseName, but a core phase without a name, which Kanister runs as well, is
+// told by its place.
+func nameIn(a *event.Action, p *event.Phase) string {
+	for i := range a.Phases {
+		if p.Name == "" && &a.Phases[i] == p {
+			return fmt.Sprintf("phases[%d]", i)
+		}
+	}
+	return phaseName(p)
 }
 
 func latest(t time.Time, others ...*time.Time) time.Time {

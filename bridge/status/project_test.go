@@ -194,6 +194,30 @@ func TestFailureMessage(t *testing.T) {
 	}
 }
 
+// Kanister runs core phases without a name too: they are not to be taken for the
+// deferPhase.
+func TestPhasesWithoutAName(t *testing.T) {
+	unnamed := func(change func(a *event.Action)) *kanister.ActionSetStatus {
+		return Project(aRun(func(r *event.Run, a *event.Action) {
+			running(r, a)
+			a.Phases[0].Name, a.Phases[1].Name = "", ""
+			a.DeferPhase = &event.Phase{Func: "ScaleWorkload", State: event.StatePending}
+			change(a)
+			r.Failure = a.Failure
+		}))
+	}
+	fail := func(a *event.Action, p *event.Phase, message string) {
+		p.State, p.Failure = event.StateFailed, &event.Failure{Reason: event.ReasonPodFailed, Message: "exit code 3"}
+		a.Failure = &event.Failure{Reason: event.ReasonPodFailed, Message: message}
+	}
+	assert.Equal(t, "phases[0]", unnamed(func(*event.Action) {}).Progress.RunningPhase)
+	// As package decide words them.
+	const ofCore, ofDefer = `action "backup" (actions[0]): phase (KubeTask): exit code 3`, `action "backup" (actions[0]): deferPhase (ScaleWorkload): exit code 3`
+	assert.Equal(t, ofCore, unnamed(func(a *event.Action) { fail(a, &a.Phases[0], ofCore) }).Error.Message)
+	assert.Equal(t, ofDefer, unnamed(func(a *event.Action) { fail(a, a.DeferPhase, ofDefer) }).Error.Message)
+	assert.Equal(t, `action "backup", phase "phases[0]" (KubeTask): exit code 3`, unnamed(func(a *event.Action) { fail(a, &a.Phases[0], "exit code 3") }).Error.Message)
+}
+
 func TestConditions(t *testing.T) {
 	stopping := Project(aRun(func(r *event.Run, a *event.Action) {
 		running(r, a)
