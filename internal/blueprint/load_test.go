@@ -333,3 +333,20 @@ func TestLoadPassesOverObjectsOfOtherKinds(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []any{"map[]"}, args["command"])
 }
+
+// The kind of an object is taken in any case, as Kanister does, and without a namespace
+// it is in the ActionSet's.
+func TestObjectsOfAPhase(t *testing.T) {
+	_, c := newAPI(t, appManifests()...)
+	bp := parseBlueprint(t, `actions: {backup: {phases: [{name: p, func: KubeTask, objects: {
+      s: {kind: secret, name: aws}, S: {kind: SECRET, name: aws, namespace: app}, c: {kind: configmap, name: settings}, C: {kind: ConfigMap, name: settings}},
+      args: {image: i, command: [
+        '{{ .Phases.p.Secrets.s.Data.key | toString }}', '{{ .CurrentPhase.Secrets.S.Data.key | toString }}',
+        '{{ .Phases.p.ConfigMaps.c.Data.bucket }}', '{{ .CurrentPhase.ConfigMaps.C.Data.bucket }}', '{{ len .Phases.p.Secrets }}{{ len .Phases.p.ConfigMaps }}']}}]}}`)
+	require.Empty(t, Check(bp, "backup"))
+	v, err := Load(t.Context(), c, Scope{Params: &Params{Version: ParamsVersion, Namespace: "app"}, Blueprint: bp, Action: "backup", Kind: event.KindCore})
+	require.NoError(t, err)
+	args, err := v.Args()
+	require.NoError(t, err)
+	assert.Equal(t, []any{canary + "-aws", canary + "-aws", "from-config-map", "from-config-map", "22"}, args["command"])
+}
