@@ -320,48 +320,6 @@ func TestClaimIsMountedReadOnlyWhereItMust(t *testing.T) {
 	require.ErrorIs(t, (<-done).err, context.Canceled)
 }
 
-// A pod that finds no node because of its claim fails at once, and does not wait for the
-// time that a pod has to start, as in Kanister.
-func TestClaimThatCanNeverBeMounted(t *testing.T) {
-	for name, tt := range map[string]struct {
-		spoil func(b *bench, claim *corev1.PersistentVolumeClaim) error
-		want  string
-	}{
-		"its volume is lost": {func(b *bench, claim *corev1.PersistentVolumeClaim) error {
-			claim.Status.Phase = corev1.ClaimLost
-			_, err := b.client.CoreV1().PersistentVolumeClaims(b.namespace).UpdateStatus(b.t.Context(), claim, metav1.UpdateOptions{})
-			return err
-		}, "claim data has lost its volume"},
-		"it is being deleted": {func(b *bench, claim *corev1.PersistentVolumeClaim) error {
-			return b.client.CoreV1().PersistentVolumeClaims(b.namespace).Delete(b.t.Context(), claim.Name, metav1.DeleteOptions{})
-		}, "claim data is being deleted"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t, clock.RealClock{})
-			claim, err := b.client.CoreV1().PersistentVolumeClaims(b.namespace).Create(t.Context(), &corev1.PersistentVolumeClaim{
-				ObjectMeta: metav1.ObjectMeta{Name: "data", Finalizers: []string{"example.com/hold"}},
-				Spec: corev1.PersistentVolumeClaimSpec{
-					AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-					Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
-				},
-			}, metav1.CreateOptions{})
-			require.NoError(t, err)
-			call := b.call()
-			done := b.run(t.Context(), call, func(s *function.PodSpec) { s.Volumes = map[string]string{"data": "/data"} })
-			pod := b.pod(call)
-			require.NoError(t, tt.spoil(b, claim))
-			pod.Status.Conditions = []corev1.PodCondition{{
-				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/1 nodes are available",
-			}}
-			_, err = b.client.CoreV1().Pods(b.namespace).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
-			require.NoError(t, err)
-			r := <-done
-			assert.Equal(t, event.ReasonPodFailed, reasonOf(t, r.err))
-			require.ErrorContains(t, r.err, tt.want)
-		})
-	}
-}
-
 // The pod is admitted where Pod Security restricted is enforced, by the real
 // admission.
 func TestRestrictedNamespaceAdmitsThePod(t *testing.T) {
