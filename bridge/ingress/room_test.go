@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -51,6 +52,25 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 		defer e.server.room.mu.Unlock()
 		return len(e.server.room.held) == 0 && e.server.room.left == int64(len(body))
 	}, 3*time.Minute, time.Millisecond, "all is given back")
+}
+
+// What says that it is too large is refused before it is sent, and takes no room.
+func TestTooLargeIsKnownBefore(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, nil)
+	e.server.room = newRoom(0, 1)
+	never, rest := io.Pipe()
+	defer func() { assert.NoError(t, rest.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url+"/events", never)
+	require.NoError(t, err)
+	request.ContentLength = 1 << 20 // more than net/http reads before it answers
+	request.Header.Set("Content-Type", "application/cloudevents+json")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, response.Body.Close()) }()
+	assert.Equal(t, http.StatusRequestEntityTooLarge, response.StatusCode)
 }
 
 // One sender leaves room for others, and has some at any rate.
