@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -112,7 +111,7 @@ func TestTheChartsValuesAreTheSameEverywhere(t *testing.T) {
 	}
 	for path := range known {
 		name := path[strings.LastIndex(path, ".")+1:]
-		assert.Regexp(t, regexp.MustCompile(`\.`+name+`\b`), templates.String(), "no template uses %s", path)
+		assert.Regexp(t, `\.`+name+`\b`, templates.String(), "no template uses %s", path)
 	}
 }
 
