@@ -200,7 +200,8 @@ func (b *bench) start(name string, functions function.Registry, change func(*Dep
 		Log: zerolog.New(&b.log), Metrics: prometheus.NewRegistry(), Functions: all,
 	}
 	o := DefaultOptions()
-	o.Name, o.Pods.OwnNamespace, o.ClaimTTL = name, "salvor", 3*time.Second
+	// Longer than a machine under load lets a process wait.
+	o.Name, o.Pods.OwnNamespace, o.ClaimTTL = name, "salvor", 30*time.Second
 	if change != nil {
 		change(&d, &o)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -152,7 +153,9 @@ func (b *bench) end(log string) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	require.NoError(b.t, err)
+	if !assert.NoError(b.t, err) { //nolint:testifylint // perhaps not the goroutine of the test
+		return false
+	}
 	for i := range list.Items {
 		pod := &list.Items[i]
 		if pod.Status.Phase == corev1.PodSucceeded {
@@ -164,7 +167,8 @@ func (b *bench) end(log string) bool {
 				Name: c.Name, Image: "x", ImageID: "x", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}},
 			})
 		}
-		if _, err := b.client.CoreV1().Pods(b.namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); ctx.Err() == nil {
+		_, err := b.client.CoreV1().Pods(b.namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+		if ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // it went, or changed, meanwhile
 			assert.NoError(b.t, err)
 		}
 	}
