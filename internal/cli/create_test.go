@@ -340,4 +340,10 @@ func TestProfileFlagsAreChecked(t *testing.T) {
 	require.NoError(t, yaml.UnmarshalStrict([]byte(documents[1]), &profile))
 	assert.Equal(t, secret.Name, profile.Credential.KeyPair.Secret.Name)
 	assert.Equal(t, "db", profile.Namespace)
+
+	// As Kanister's instructions for RDS have it.
+	got = offline(t, append(s3, "--access-key", "id", "--secret-key", "clear", "--region", "eu-west-1")...)
+	require.Zero(t, got.code, got.err)
+	assert.Contains(t, got.err, "without --bucket the Profile is for the functions of RDS alone")
+	assert.Contains(t, got.out, "location:\n  region: eu-west-1\n  type: s3Compliant\n")
 }

@@ -21,6 +21,9 @@ func (c *creator) check(ctx context.Context, x *access) (err error) {
 		c.app.Verbosef("the bucket is not checked: the Profile has the identity of the pods")
 		return nil
 	}
+	if c.where.forRDS(x.location) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	p := &wire.Profile{

@@ -13,7 +13,11 @@ func checkProfile(p *kanister.Profile) []blueprint.Problem {
 	var problems []blueprint.Problem
 	switch p.Location.Type {
 	case kanister.LocationTypeS3Compliant, kanister.LocationTypeGCS, kanister.LocationTypeAzure, kanister.LocationTypeFilestore:
-		if p.Location.Bucket == "" {
+		switch {
+		case p.Location.Bucket != "":
+		case p.Location.Type == kanister.LocationTypeS3Compliant && p.Location.Region != "":
+			problems = append(problems, warning("location.bucket", "is empty, so the Profile is for the functions of RDS alone", "name the bucket, if there shall be one"))
+		default:
 			problems = append(problems, problem("location.bucket", "is required for this type", "name the bucket"))
 		}
 	case kanister.LocationTypeKopia:
