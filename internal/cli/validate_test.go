@@ -339,6 +339,10 @@ credential: {type: keyPair}
 	got = alone(t, "validate", "profile", "-f", profile)
 	assert.Len(t, found(profile, got), 2)
 	assert.Contains(t, got.err, "Warning: the cluster was not asked: look for the Secret (--schema-validation-only does not)")
+	rds := file(t, "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: p}\nlocation: {type: s3Compliant, region: eu-west-1}\n")
+	got = alone(t, "validate", "profile", "-f", rds, "--schema-validation-only")
+	assert.Zero(t, got.code, got.err)
+	assert.Equal(t, []string{"4:1: warning: location.bucket: is empty, so the Profile is for the functions of RDS alone (name the bucket, if there shall be one)"}, found(rds, got))
 	keyless := file(t, "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: p}\nlocation: {type: gcs, bucket: b}\n")
 	assert.Equal(t, result{0, "profile p: no problem found\n", ""}, alone(t, "validate", "profile", "-f", keyless, "--schema-validation-only"))
 }

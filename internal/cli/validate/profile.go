@@ -45,7 +45,11 @@ func checkLocation(l *kanister.Location) []blueprint.Problem {
 		add("type", fmt.Sprintf("%q is not one of s3Compliant, gcs, azure, filestore, kopia", l.Type), "use one of them")
 		return problems
 	}
-	if l.Bucket == "" {
+	switch {
+	case l.Bucket != "":
+	case l.Type == kanister.LocationTypeS3Compliant && l.Region != "":
+		problems = append(problems, warning("location.bucket", "is empty, so the Profile is for the functions of RDS alone", "name the bucket, if there shall be one"))
+	default:
 		add("bucket", "is required for this type", "name the bucket")
 	}
 	if err := location.CheckPrefix(l.Prefix); err != nil {
