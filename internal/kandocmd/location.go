@@ -180,7 +180,7 @@ func (f *locationFlags) readProfile() (*profile.Profile, error) {
 		return nil, fmt.Errorf("--profile: %w", err)
 	}
 	if f.caFile != "" {
-		if err := p.TrustFile(f.caFile); err != nil {
+		if err := profile.TrustFile(p, f.caFile); err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
 	}

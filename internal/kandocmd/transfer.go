@@ -80,11 +80,11 @@ func pullTo(ctx context.Context, l *location.Location, path, target string, stdo
 		return pullFile(ctx, l, path, file{name: target, mode: newFileMode})
 	}
 	// What a link leads to is written, and the link stays.
-	real, err := filepath.EvalSymlinks(target)
+	led, err := filepath.EvalSymlinks(target)
 	if err != nil {
 		return 0, fmt.Errorf("the target cannot be written: %w", err)
 	}
-	return pullFile(ctx, l, path, file{name: real, mode: info.Mode().Perm(), there: true})
+	return pullFile(ctx, l, path, file{name: led, mode: info.Mode().Perm(), there: true})
 }
 
 // pullInto writes to something that is there and stays.

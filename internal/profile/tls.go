@@ -29,8 +29,8 @@ func TLSConfig(skipVerify bool, ca []byte) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// TrustFile adds the authorities of a PEM file to those of the profile.
-func (p *Profile) TrustFile(name string) error {
+// TrustFile adds the authorities of a PEM file to those of p.
+func TrustFile(p *Profile, name string) error {
 	pem, err := os.ReadFile(name)
 	if err != nil {
 		return err

@@ -117,7 +117,7 @@ func (p *Push) where() (*profile.Profile, string, error) {
 		return nil, "", fmt.Errorf("--profile-path %s: %w", p.ProfilePath, err)
 	}
 	if p.CAFile != "" {
-		if err := store.TrustFile(p.CAFile); err != nil {
+		if err := profile.TrustFile(store, p.CAFile); err != nil {
 			return nil, "", fmt.Errorf("--ca-file: %w", err)
 		}
 	}
