@@ -71,7 +71,7 @@ func (k *Kube) ClientsAt(qps float32, burst int) (*kube.Clients, error) {
 func (k *Kube) CurrentNamespace() (string, error) {
 	namespace, _, err := k.config().Namespace()
 	if clientcmd.IsEmptyConfig(err) {
-		return metav1.NamespaceDefault, nil // what needs a cluster says by itself that there is none
+		return metav1.NamespaceDefault, nil // no kubeconfig at all; what needs a cluster says so
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the namespace of the kubeconfig: %w", err)
