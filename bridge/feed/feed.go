@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -81,8 +82,8 @@ func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	namespace := r.PathValue("namespace")
-	if namespace != "" && len(f.Namespaces) > 0 && !slices.Contains(f.Namespaces, namespace) {
-		f.refuse(w, http.StatusNotFound, "namespace", fmt.Errorf("namespace %s is not served here", namespace))
+	if namespace != "" && !f.serves(namespace) {
+		f.refuse(w, http.StatusNotFound, "namespace", fmt.Errorf("%q is not a namespace that is served here", namespace))
 		return
 	}
 	q, err := parse(r.URL.Query(), f.Clock.Now())
@@ -107,6 +108,10 @@ func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.show(w, r, namespace, q)
+}
+
+func (f *Feed) serves(namespace string) bool {
+	return len(validation.IsDNS1123Label(namespace)) == 0 && (len(f.Namespaces) == 0 || slices.Contains(f.Namespaces, namespace))
 }
 
 func forbidden(namespace string) string {
@@ -179,7 +184,9 @@ func (f *Feed) refuse(w http.ResponseWriter, code int, reason string, err error)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	if err := json.NewEncoder(w).Encode(problem{Error: err.Error(), Reason: reason}); err != nil {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // <namespace> is for people to read
+	if err := encoder.Encode(problem{Error: err.Error(), Reason: reason}); err != nil {
 		f.Log.Debug().Err(err).Msg("the reader did not wait for the answer")
 	}
 }

@@ -154,6 +154,9 @@ func TestWhatIsKept(t *testing.T) {
 		assert.Equal(t, "application/x-ndjson", response.header.Get("Content-Type"))
 		assert.Equal(t, want, w.ids(response, 0), path)
 	}
+	for _, path := range []string{"/lifecycle/%2A", "/lifecycle/%3E", "/lifecycle/sh.op", "/lifecycle/Shop"} {
+		assert.Equal(t, http.StatusNotFound, w.get(path, "").code, "%s names no namespace", path)
+	}
 }
 
 // Who follows sees what happens, and the end of the bridge ends it.
@@ -191,7 +194,7 @@ func TestRefusals(t *testing.T) {
 		{"/lifecycle/mail", "ann", "in namespace mail", 403},
 		{"/lifecycle/shop", "eve", "in namespace shop", 403},
 		{"/lifecycle/shop", "bob", "could not be found out now", 503},
-		{"/lifecycle/else", "", "namespace else is not served here", 404},
+		{"/lifecycle/else", "", `"else" is not a namespace that is served here`, 404},
 		{"/lifecycle?folow=true", "", "folow is not known here", 400},
 		{"/lifecycle?follow=maybe", "", "neither true nor false", 400},
 		{"/lifecycle?since=yesterday", "", "neither a length of time", 400},
