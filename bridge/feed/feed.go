@@ -21,8 +21,6 @@ import (
 )
 
 const (
-	// readers is how many requests are served at the same time.
-	readers = 64
 	// idle is after how long without an event an empty line is written.
 	idle = 15 * time.Second
 	// writeTimeout is how long a reader may take for what is written to it.
@@ -52,14 +50,14 @@ type Config struct {
 type Feed struct {
 	Config
 
-	slots chan struct{}
+	seats seats
 	// ended is closed when those who follow are to be sent away.
 	ended chan struct{}
 }
 
 // New returns a feed. Its requests end with Run.
 func New(c Config) *Feed {
-	return &Feed{Config: c, slots: make(chan struct{}, readers), ended: make(chan struct{})}
+	return &Feed{Config: c, ended: make(chan struct{})}
 }
 
 // Run sends those who follow away when ctx ends. It is called once.
@@ -100,11 +98,15 @@ func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, http.StatusForbidden, "forbidden", errors.New(forbidden(namespace)))
 		return
 	}
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
+	code, leave := f.seats.take(reader(r))
+	switch code {
+	case 0:
+		defer leave()
+	case http.StatusTooManyRequests:
+		f.refuse(w, code, "rate", fmt.Errorf("%d of one reader's requests are served at a time; end another one", readersOfOne))
+		return
 	default:
-		f.refuse(w, http.StatusServiceUnavailable, "full", fmt.Errorf("%d readers are served at a time; come again later", readers))
+		f.refuse(w, code, "full", fmt.Errorf("%d readers are served at a time; come again later", readers))
 		return
 	}
 	f.show(w, r, namespace, q)
@@ -178,7 +180,7 @@ type problem struct {
 }
 
 func (f *Feed) refuse(w http.ResponseWriter, code int, reason string, err error) {
-	if code == http.StatusServiceUnavailable {
+	if code == http.StatusServiceUnavailable || code == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.Header().Set("Content-Type", "application/json")
