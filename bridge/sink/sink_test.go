@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -332,12 +333,16 @@ func TestASinkThatHangs(t *testing.T) {
 	})
 	takes := newEndpoint(t, nil)
 	w := newWorld(t, hangs.URL, takes.URL)
-	w.options.Timeout = 100 * time.Millisecond
+	w.options.Timeout = 500 * time.Millisecond
 	w.start()
 	for i := range 20 {
 		w.publish(fmt.Sprintf("r%d", i), fmt.Sprintf("e%d", i))
 	}
-	w.eventually("the good sink waits for the slow one", func() bool { return len(takes.got()) == 20 })
+	w.eventually("the good sink waits for the slow one", func() bool { // which may have to be sent one again
+		got := takes.got()
+		slices.Sort(got)
+		return len(slices.Compact(got)) == 20
+	})
 	w.eventually("it is tried again", func() bool { return len(hangs.got()) > 20 })
 	close(release)
 	w.settled()
@@ -406,7 +411,9 @@ func TestRestart(t *testing.T) {
 	before := len(e.got())
 	w.start()
 	w.settled()
-	assert.ElementsMatch(t, []string{"one", "two", "three"}, e.got()[before:])
+	got := e.got()[before:]
+	slices.Sort(got) // an attempt of before may have come after
+	assert.Equal(t, []string{"one", "three", "two"}, slices.Compact(got))
 	assert.Empty(t, w.letters())
 }
 
@@ -441,5 +448,5 @@ func TestOrderAfterARestart(t *testing.T) {
 	away.Store(false)
 	w.start()
 	w.settled()
-	assert.Equal(t, want, e.got()[before:])
+	assert.Equal(t, want, slices.Compact(e.got()[before:])) // an attempt of before may have come after
 }
