@@ -45,8 +45,10 @@ func TestDecisionsMerge(t *testing.T) {
 	// So does what waits, or was started from its window: it is refused only when it is
 	// sent again.
 	for _, now := range []event.TriggerDecision{
-		{Trigger: "w", Result: event.ResultRejected}, {Trigger: "w", Result: event.ResultWaiting, Window: "w1"},
-		{Trigger: "w", Result: event.ResultForbidden}, {Trigger: "w", Result: event.ResultRejected},
+		{Trigger: "w", Result: event.ResultRejected},
+		{Trigger: "w", Result: event.ResultWaiting, Window: "w1"},
+		{Trigger: "w", Result: event.ResultForbidden},
+		{Trigger: "w", Result: event.ResultRejected},
 	} {
 		require.NoError(t, o.Decide(t.Context(), &event.Decision{Source: "/s", ID: "w", Triggers: []event.TriggerDecision{now}}))
 	}
