@@ -320,7 +320,7 @@ func TestOnePhaseRun(t *testing.T) {
 // States that follow each other faster than the interval are not all written.
 func TestIntermediateStatesAreCoalesced(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *bridge.Options) { o.StatusInterval = time.Minute }).start()
+	w := newWorld(t, func(o *bridge.Options) { o.StatusInterval = time.Hour }).start()
 	as := w.create("busy")
 	w.advance(as, begin)
 	w.status(as, kanister.StateRunning)

@@ -194,7 +194,7 @@ func TestEventFromNATSFires(t *testing.T) {
 	var reply *nats.Msg
 	require.Eventually(t, func() bool {
 		var err error
-		reply, err = w.js.Conn().Request("salvor.in."+w.namespace, []byte(cloudEvent("1", "com.example.saved")), 5*time.Second)
+		reply, err = w.js.Conn().Request("salvor.in."+w.namespace, []byte(cloudEvent("1", "com.example.saved")), patience)
 		return err == nil
 	}, patience, tick)
 	assert.JSONEq(t, `{"accepted":1,"duplicates":0}`, string(reply.Data))

@@ -69,14 +69,22 @@ func TestAPhaseIsTriedAgainAndGivesItsSlotMeanwhile(t *testing.T) {
 	o := options()
 	o.Window = 1
 	startDispatcher(t, dispatcher.Deps{JS: s.js}, o)
-	s.put("u1", "a flaky b defer:d", notes{"salvor.io/attempts.a0.flaky": "3", "salvor.io/backoff": "2s"})
-	eventually(t, "it waits", func() bool {
-		p := s.get("u1").Actions[0].Phases
-		return len(p) > 1 && p[1].RetryAt != nil
-	})
+	s.put("u1", "a flaky b defer:d", notes{"salvor.io/attempts.a0.flaky": "3", "salvor.io/backoff": "1h", "salvor.io/backoff-limit": "1h"})
+	waits := func() {
+		t.Helper()
+		eventually(t, "it waits", func() bool {
+			p := s.get("u1").Actions[0].Phases
+			return len(p) > 1 && p[1].RetryAt != nil
+		})
+	}
+	waits()
 	s.put("u2", "x", nil)
 	assert.Equal(t, event.StateComplete, ended(t, s.runs, "ns", "u2").State)
 	assert.False(t, s.get("u1").State.Terminal(), "the other one has the only slot while this one waits")
+	for range 2 {
+		waits()
+		s.rival("u1", time.Now().Add(3*time.Hour), decide.Wake{}) // its time has come
+	}
 	run := ended(t, s.runs, "ns", "u1")
 	require.Equal(t, event.StateComplete, run.State, "%+v", run.Failure)
 	assert.Equal(t, map[string]int{
@@ -99,7 +107,7 @@ func TestTimersThatAreLost(t *testing.T) {
 	require.NoError(t, err)
 	eventually(t, "a timer", func() bool {
 		info, err := timers.Info(t.Context())
-		return err == nil && info.State.Msgs > 0
+		return err == nil && info.State.LastSeq > 0
 	})
 	require.NoError(t, timers.Purge(t.Context()))
 	assert.Equal(t, event.StateComplete, ended(t, s.runs, "ns", "u1").State)

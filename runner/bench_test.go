@@ -55,6 +55,7 @@ func newBenchOn(t *testing.T, js jetstream.JetStream, change func(*kanister.Blue
 	t.Helper()
 	b := &bench{t: t, js: js, kube: fake.NewClientset(
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "c"}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}, Data: map[string][]byte{"password": []byte("hunter2-and-more")}},
 	)}
 	b.runs = stream.NewRuns(b.js, event.SourceDispatcher)
@@ -199,7 +200,8 @@ func (b *bench) start(name string, functions function.Registry, change func(*Dep
 		Log: zerolog.New(&b.log), Metrics: prometheus.NewRegistry(), Functions: all,
 	}
 	o := DefaultOptions()
-	o.Name, o.Pods.OwnNamespace, o.ClaimTTL = name, "salvor", 3*time.Second
+	// Longer than a machine under load lets a process wait.
+	o.Name, o.Pods.OwnNamespace, o.ClaimTTL = name, "salvor", 30*time.Second
 	if change != nil {
 		change(&d, &o)
 	}

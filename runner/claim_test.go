@@ -38,7 +38,7 @@ func TestJobThatAnotherRunnerHolds(t *testing.T) {
 
 func TestLostClaimStopsWithoutAReport(t *testing.T) {
 	b := newBench(t, nil)
-	r := b.start("r1", nil, nil)
+	r := b.start("r1", nil, func(_ *Deps, o *Options) { o.ClaimTTL = 3 * time.Second })
 	b.publish(event.Job{Key: b.key(event.KindCore, 0)})
 	b.pod()
 	// Another runner takes over what this one did not renew in time.

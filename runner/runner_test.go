@@ -368,10 +368,13 @@ func TestNoMoreJobsThanSlots(t *testing.T) {
 	b.publish(event.Job{Key: b.key(event.KindCore, 1)})
 	consumer, err := b.jobs.Consumer(t.Context(), event.DefaultPool, DefaultOptions().AckWait)
 	require.NoError(t, err)
-	info, err := consumer.Info(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, 1, info.NumAckPending, "the second job stays in the queue for others")
-	assert.EqualValues(t, 1, info.NumPending)
+	// What was published a moment ago may not be counted yet.
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		info, err := consumer.Info(t.Context())
+		require.NoError(c, err)
+		assert.Equal(c, 1, info.NumAckPending, "the second job stays in the queue for others")
+		assert.EqualValues(c, 1, info.NumPending)
+	}, patience, 10*time.Millisecond)
 	b.cancel()
 	assert.Equal(t, 0, b.report().Key.Phase)
 	assert.Equal(t, 1, b.report().Key.Phase, "in the slot of the first")

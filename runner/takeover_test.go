@@ -18,7 +18,7 @@ import (
 // moment is all that the next one has. It takes up its own claims without waiting
 // for them to run out, as soon as the queue gives it the jobs.
 func TestNextProcessGoesOn(t *testing.T) {
-	dir, after := t.TempDir(), t.TempDir()
+	dir := t.TempDir()
 	b := newBenchOn(t, natstest.StartIn(t, dir), nil)
 	const slots = 2
 	before := blocks()
@@ -28,7 +28,11 @@ func TestNextProcessGoesOn(t *testing.T) {
 	for range slots {
 		within(t, before.began, "the call")
 	}
-	require.NoError(t, os.CopyFS(after, os.DirFS(dir)))
+	var after string
+	require.EventuallyWithT(t, func(c *assert.CollectT) { // a file may go while it is copied
+		after = t.TempDir()
+		assert.NoError(c, os.CopyFS(after, os.DirFS(dir)))
+	}, patience, 10*time.Millisecond)
 
 	killed := time.Now()
 	b.js = natstest.StartIn(t, after)

@@ -82,7 +82,7 @@ func (s *source) ask(msg *nats.Msg) map[string]any {
 	var reply *nats.Msg
 	require.Eventually(s.t, func() bool {
 		var err error
-		reply, err = s.js.Conn().RequestMsg(msg, 5*time.Second)
+		reply, err = s.js.Conn().RequestMsg(msg, patience)
 		return err == nil
 	}, patience, tick)
 	var out map[string]any

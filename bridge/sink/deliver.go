@@ -102,6 +102,13 @@ func (s *sink) attempt(ctx context.Context, d *delivery) verdict {
 		}
 	}
 	request.Header.Set("User-Agent", "salvor")
+	token, err := s.Options.token(s.target.host)
+	if err != nil {
+		return verdict{result: resultAgain, reason: err.Error()}
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	began := s.Clock.Now()
 	response, err := s.client.Do(request)
 	if err != nil {

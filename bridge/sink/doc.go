@@ -38,6 +38,9 @@
 // extensions of K_CE_OVERRIDES on top. A sink begins with what happens after it was
 // first seen. One that is not configured any more is forgotten after a week.
 //
+// A sink whose host has a file among Tokens is sent the bearer token in it. By host, so
+// that no endpoint is shown the token of another.
+//
 // # What is never said
 //
 // The address of a sink may hold a token, so logs, metrics and dead letters name its

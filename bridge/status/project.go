@@ -78,6 +78,7 @@ func projectPhase(p *event.Phase) kanister.Phase {
 	if p.State == event.StateComplete {
 		out.Progress.PercentCompleted = "100"
 	}
+	out.Progress.ProgressPercent = out.Progress.PercentCompleted // Kanister's name for it
 	switch {
 	case p.EndedAt != nil:
 		out.Progress.LastTransitionTime = seconds(*p.EndedAt)

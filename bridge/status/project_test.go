@@ -70,8 +70,8 @@ func TestProjectGolden(t *testing.T) {
 			"actions":[{"name":"backup","blueprint":"bp","object":{"kind":"Namespace","name":"ns"},
 				"artifacts":{"dump":{"keyValue":{"path":"a/b"}}},
 				"phases":[
-					{"name":"dump","state":"complete","output":{"n":3,"path":"a/b"},"progress":{"percentCompleted":"100","lastTransitionTime":"2026-01-02T03:04:08Z"}},
-					{"name":"check","state":"complete","progress":{"percentCompleted":"100","lastTransitionTime":"2026-01-02T03:04:09Z"}}]}]}`},
+					{"name":"dump","state":"complete","output":{"n":3,"path":"a/b"},"progress":{"percentCompleted":"100","progressPercent":"100","lastTransitionTime":"2026-01-02T03:04:08Z"}},
+					{"name":"check","state":"complete","progress":{"percentCompleted":"100","progressPercent":"100","lastTransitionTime":"2026-01-02T03:04:09Z"}}]}]}`},
 		"cancelled": {aRun(func(r *event.Run, a *event.Action) {
 			running(r, a)
 			r.State, a.State, a.Phases[0].State, a.Phases[0].EndedAt = event.StateCancelled, event.StateCancelled, event.StateCancelled, at(7)
@@ -144,6 +144,8 @@ func TestProjectProgress(t *testing.T) {
 	}))
 	assert.EqualValues(t, 12, sizes.Progress.SizeUploadedB)
 	assert.Equal(t, "40", sizes.Actions[0].Phases[0].Progress.PercentCompleted)
+	assert.Equal(t, "40", sizes.Actions[0].Phases[0].Progress.ProgressPercent, "as Kanister calls it on a phase")
+	assert.Empty(t, sizes.Progress.ProgressPercent, "and not on the whole")
 	assert.Equal(t, "check", sizes.Progress.RunningPhase, "the phase that started last")
 
 	failedOnly := Project(aRun(func(r *event.Run, a *event.Action) {

@@ -69,7 +69,7 @@ func TestSlowNamespaceHoldsUpNobody(t *testing.T) {
 		defer c.making.mu.Unlock()
 		return c.making.of["slow"] != nil && c.making.of["slow"].users == 200
 	}, 3*time.Minute, time.Millisecond)
-	limited, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	limited, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	made, err := c.create(limited, quick, &order{name: "quick", event: &e, patience: patienceEvent})
 	require.NoError(t, err)

@@ -326,7 +326,7 @@ func TestRealKopia(t *testing.T) {
 		var err error
 		text, err = os.ReadFile(cert)
 		return err == nil && bytes.Contains(text, []byte("-----END"))
-	}, 2*time.Minute, 10*time.Millisecond)
+	}, 3*time.Minute, 10*time.Millisecond)
 	p := profileJSON(t, kopiaProfile("https://"+address, string(text)))
 	kando := func(in io.Reader, args ...string) string {
 		cmd, errs := command(t, args...)

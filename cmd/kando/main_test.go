@@ -26,9 +26,6 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "kopia" {
 		os.Exit(standInForKopia(os.Args[1:]))
 	}
-	if filepath.Base(os.Args[0]) == "kopia" {
-		os.Exit(standInForKopia(os.Args[1:]))
-	}
 	if os.Getenv(asKando) != "" {
 		main()
 	}

@@ -80,7 +80,7 @@ func transferMemory(t *testing.T, kando string) {
 func buildKando(t *testing.T) string {
 	t.Helper()
 	kando := filepath.Join(t.TempDir(), "kando")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-tags", "disable_grpc_modules", "-ldflags", "-s -w", "-o", kando, ".")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-tags", "disable_grpc_modules", "-ldflags", "-s -w", "-o", kando, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))

@@ -42,7 +42,7 @@ func serverOf(t *testing.T, binary string) (cmd *exec.Cmd, address string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		assert.NoError(t, ignoreWaited(cmd.Wait()), errs)
 	})
-	require.Eventually(t, func() bool { _, err := os.Stat(address); return err == nil }, 2*time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { _, err := os.Stat(address); return err == nil }, 3*time.Minute, time.Millisecond)
 	return cmd, address
 }
 

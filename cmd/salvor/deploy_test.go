@@ -56,6 +56,7 @@ bridge:
   natsEventsStreams: [ORDERS/orders.*]
   sinks: ["http://a.example.com/x?y=z", "https://b.example.com"]
   sinkSecret: sink
+  sinkTokensSecret: tokens
   kubernetesSources:
   - {apiGroups: [apps], resources: [statefulsets]}
   - {apiGroups: [""], resources: [events, persistentvolumeclaims]}

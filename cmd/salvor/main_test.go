@@ -58,7 +58,7 @@ func TestHelper(t *testing.T) {
 // program starts the helper and returns it with its lines.
 func program(t *testing.T, temper string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a bound for a program that hangs
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // a bound for a program that hangs
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestHelper$")
 	cmd.Env = append(os.Environ(), helper+"="+temper)

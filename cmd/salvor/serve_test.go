@@ -95,7 +95,7 @@ func TestServeAllRoles(t *testing.T) {
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	var screen output
-	assert.Equal(t, app.ExitFailed, salvor(t.Context(), &screen, "wait", "x", "--kubeconfig", config, "-n", namespace, "--timeout", "1m"))
+	assert.Equal(t, app.ExitFailed, salvor(t.Context(), &screen, "wait", "x", "--kubeconfig", config, "-n", namespace, "--timeout", "3m"))
 	assert.Contains(t, screen.String(), "nothing", "the error names the blueprint that is missing")
 
 	stop()
@@ -117,7 +117,9 @@ func get(t *testing.T, url string) (int, string) {
 	}
 	defer func() { require.NoError(t, response.Body.Close()) }()
 	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
+	if err != nil { // it was cut off
+		return 0, err.Error()
+	}
 	return response.StatusCode, string(body)
 }
 

@@ -35,16 +35,16 @@ metadata: {name: mixed}
 actions:
   first:
     phases:
-    - {func: Wait, name: held, args: {timeout: 5m, conditions: {allOf: [&gate {condition: '{{ if eq "{ $.data.open }" "true" }}true{{ end }}', objectReference: {apiVersion: v1, resource: configmaps, name: gate, namespace: '{{ .Namespace.Name }}'}}]}}}
+    - {func: Wait, name: held, args: {timeout: 1h, conditions: {allOf: [&gate {condition: '{{ if eq "{ $.data.open }" "true" }}true{{ end }}', objectReference: {apiVersion: v1, resource: configmaps, name: gate, namespace: '{{ .Namespace.Name }}'}}]}}}
     - &make {func: KubeOps, name: make, args: {operation: create, namespace: '{{ .Namespace.Name }}', spec: '{apiVersion: v1, kind: ConfigMap, metadata: {generateName: effect-, labels: {run: "{{ .Options.run }}"}}}'}}
   later:
     phases:
     - *make
-    - {func: Wait, name: held, args: {timeout: 5m, conditions: {allOf: [*gate]}}}
+    - {func: Wait, name: held, args: {timeout: 1h, conditions: {allOf: [*gate]}}}
   defer:
     phases:
     - *make
-    deferPhase: {func: Wait, name: held, args: {timeout: 5m, conditions: {allOf: [*gate]}}}
+    deferPhase: {func: Wait, name: held, args: {timeout: 1h, conditions: {allOf: [*gate]}}}
 `
 
 const wipedRuns = 50
@@ -118,7 +118,7 @@ func loseTheStore(t *testing.T, lose func(p *exec.Cmd, args []string, data, url 
 	}
 	states := func() map[string]int { return countStates(t, clients, namespace) }
 	held := map[string]int{"running/held": wipedRuns}
-	require.Eventually(t, func() bool { return assert.ObjectsAreEqual(held, states()) }, 2*time.Minute, 100*time.Millisecond, "all are at their gates")
+	require.Eventually(t, func() bool { return assert.ObjectsAreEqual(held, states()) }, 5*time.Minute, 100*time.Millisecond, "all are at their gates")
 
 	lose(first, args, data, "nats://"+url)
 	awaitReady(t, probes)
@@ -128,7 +128,7 @@ func loseTheStore(t *testing.T, lose func(p *exec.Cmd, args []string, data, url 
 	if !assert.Eventually(t, func() bool {
 		last = states()
 		return last["complete"] == wipedRuns
-	}, 2*time.Minute, 100*time.Millisecond, "all end well") {
+	}, 5*time.Minute, 100*time.Millisecond, "all end well") {
 		t.Log(last)
 	}
 

@@ -177,6 +177,9 @@ spec:
       name: pg
       namespace: db
 `, got.out)
+	got = offline(t, "create", "actionset", "-a", "backup", "-b", "pg", "-t", "db/pg", "-A", "mine", "--dry-run", "--skip-validation")
+	require.Zero(t, got.code, got.err)
+	assert.Contains(t, got.out, "  namespace: default\nspec:", "no kubeconfig has another one")
 	got = offline(t, "create", "actionset", "-a", "backup", "-b", "pg", "-t", "db/pg", "-n", "db")
 	assert.Equal(t, 1, got.code)
 	assert.Contains(t, got.err, "no cluster is configured: set --kubeconfig or KUBECONFIG")

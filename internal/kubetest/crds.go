@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-const establishTimeout = 30 * time.Second
+const establishTimeout = 3 * time.Minute
 
 // InstallCRDs applies every CustomResourceDefinition of the YAML and JSON
 // files in dir and returns once the server serves them. It fails t when a file

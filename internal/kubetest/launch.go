@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	startTimeout  = 90 * time.Second
+	startTimeout  = 3 * time.Minute
 	probeInterval = 50 * time.Millisecond
 )
 

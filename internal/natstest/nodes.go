@@ -109,5 +109,5 @@ func Ensure(t testing.TB, js jetstream.JetStream, settings stream.Settings) {
 	require.Eventually(t, func() bool {
 		err = stream.Ensure(t.Context(), js, settings)
 		return err == nil
-	}, time.Minute, 100*time.Millisecond, "%v", &err)
+	}, 3*time.Minute, 100*time.Millisecond, "%v", &err)
 }

@@ -124,7 +124,7 @@ func TestReplicasChangeUnderLoad(t *testing.T) {
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, int(info.CachedInfo().State.Msgs), total)
 	delivered := map[uint64]bool{}
-	batch, err := consumer.FetchNoWait(10)
+	batch, err := consumer.Fetch(10, jetstream.FetchMaxWait(time.Minute))
 	require.NoError(t, err)
 	for msg := range batch.Messages() {
 		meta, err := msg.Metadata()
@@ -208,9 +208,10 @@ func TestNewStreamsGetWhatIsMeantForThem(t *testing.T) {
 		assert.True(t, c.Clustered)
 	}
 	require.NoError(t, js.DeleteStream(t.Context(), event.StreamRuns))
-	all, err = stream.Survey(t.Context(), js)
-	require.NoError(t, err)
-	assert.True(t, all[1].Missing)
+	require.Eventually(t, func() bool {
+		all, err = stream.Survey(t.Context(), js)
+		return err == nil && all[1].Missing
+	}, 3*time.Minute, 50*time.Millisecond)
 }
 
 // TestReadersOfALostStreamEnd: a reader that waited on for ever would never see

@@ -163,9 +163,9 @@ func TestJobsAreQueuedOnce(t *testing.T) {
 		require.NoError(t, jobs.Publish(t.Context(), event.DefaultPool, job, "00-trace"))
 		require.ErrorIs(t, jobs.Publish(t.Context(), event.DefaultPool, job, ""), stream.ErrExists)
 
-		consumer, err := jobs.Consumer(t.Context(), event.DefaultPool, 10*time.Second)
+		consumer, err := jobs.Consumer(t.Context(), event.DefaultPool, 3*time.Minute)
 		require.NoError(t, err)
-		msg, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second))
+		msg, err := consumer.Next(jetstream.FetchMaxWait(3 * time.Minute))
 		require.NoError(t, err)
 		got, trace, err := stream.DecodeJob(msg)
 		require.NoError(t, err)
@@ -176,7 +176,7 @@ func TestJobsAreQueuedOnce(t *testing.T) {
 		require.NoError(t, msg.DoubleAck(t.Context()))
 		// A cluster removes the message a moment after it confirmed the ack.
 		require.Eventually(t, func() bool { return jobs.Publish(t.Context(), event.DefaultPool, job, "") == nil },
-			30*time.Second, 10*time.Millisecond, "and can be queued again when it is gone")
+			3*time.Minute, 10*time.Millisecond, "and can be queued again when it is gone")
 	})
 }
 

@@ -51,6 +51,6 @@ func waitUntilAllowed(tb testing.TB, config *rest.Config, namespace string, rule
 			if assert.NoError(c, err) {
 				assert.True(c, answer.Status.Allowed)
 			}
-		}, 30*time.Second, 20*time.Millisecond)
+		}, patience, 20*time.Millisecond)
 	}
 }

@@ -203,7 +203,7 @@ func TestOutputWaitsForItsBackground(t *testing.T) {
 	well := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
 	b.states(call, map[string]corev1.ContainerState{"output": running, "background": running})
 	b.states(call, map[string]corev1.ContainerState{"output": well, "background": running})
-	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "waiting for the end of background") }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(b.log.String(), "waiting for the end of background") }, 3*time.Minute, 10*time.Millisecond)
 	select {
 	case r := <-done:
 		t.Fatalf("it ended: %v", r.err)

@@ -158,7 +158,7 @@ func TestTwentyMultiContainerRunsAtOnce(t *testing.T) {
 		select {
 		case r := <-ended:
 			require.NoError(t, r.err)
-		case <-time.After(2 * time.Minute):
+		case <-time.After(3 * time.Minute):
 			t.Fatal("a call does not end")
 		}
 	}

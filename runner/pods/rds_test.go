@@ -185,7 +185,7 @@ func TestTemporaryInstanceOfAnExport(t *testing.T) {
 				_, err := rds.NewExport().Execute(ctx, call)
 				ended <- err
 			}()
-			require.Eventually(t, func() bool { return b.aws.Made(rdstest.Instance) == 1 }, time.Minute, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return b.aws.Made(rdstest.Instance) == 1 }, 3*time.Minute, 5*time.Millisecond)
 			cancel(tt.cause)
 			require.ErrorIs(t, <-ended, tt.cause)
 			assert.Equal(t, tt.left, b.aws.Deleted(rdstest.Instance) == 0)

@@ -52,7 +52,7 @@ func TestAZombieIsGone(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := Identify(pid)
 		return errors.Is(err, os.ErrNotExist)
-	}, 10*time.Second, time.Millisecond)
+	}, 3*time.Minute, time.Millisecond)
 	require.NoError(t, cmd.Wait(), "it was still there to be waited for")
 }
 
@@ -67,7 +67,7 @@ func TestSetStartsFindsAndStops(t *testing.T) {
 		marked, err = set.Marked()
 		require.NoError(t, err)
 		return len(marked) == 2
-	}, time.Minute, 5*time.Millisecond, "the shell and its child")
+	}, 3*time.Minute, 5*time.Millisecond, "the shell and its child")
 	require.Equal(t, "hello", set.Tail("x"))
 
 	require.NoError(t, set.Stop(t.Context(), "x", 5*time.Second))
@@ -133,7 +133,7 @@ func TestKillIsSudden(t *testing.T) {
 	require.ErrorContains(t, set.Kill(t.Context(), "x"), "was not started")
 	// Asked to end it would say so; killed it says nothing more.
 	require.NoError(t, set.Start(Program{Name: "x", Path: "/bin/sh", Args: []string{"-c", "trap 'echo asked; exit' TERM; echo ready; while :; do sleep 0.01; done"}}))
-	require.Eventually(t, func() bool { return set.Tail("x") == "ready" }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return set.Tail("x") == "ready" }, 3*time.Minute, 5*time.Millisecond)
 	require.NoError(t, set.Kill(t.Context(), "x"))
 	require.False(t, set.Running("x"))
 	require.Equal(t, "ready", set.Tail("x"))

@@ -37,8 +37,8 @@ func Command(a *app.App, shared Shared) *cobra.Command {
 on a command line are seen by everybody who may list processes: prefer the
 -file flags, where "-" is the standard input.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("which kind of store? s3compliant, gcp or azure; see: salvor create profile --help")
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("which kind of store? s3compliant, gcp or azure; see: %s --help", cmd.CommandPath())
 		},
 	}
 	fs := cmd.PersistentFlags()
@@ -187,13 +187,13 @@ func (c *creator) create(ctx context.Context, x *access) error {
 		return err
 	}
 	secret, profile := build(namespace, &c.where, x)
-	if *c.shared.DryRun {
-		return c.print(secret, profile)
-	}
 	if !*c.shared.SkipValidation {
 		if err := c.check(ctx, x); err != nil {
 			return err
 		}
+	}
+	if *c.shared.DryRun {
+		return c.print(secret, profile)
 	}
 	clients, err := c.app.Kube.Clients()
 	if err != nil {

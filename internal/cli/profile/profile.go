@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,7 @@ import (
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	stores "github.com/salvor-io/salvor/internal/location"
 )
 
 // access is what one provider's flags come to.
@@ -49,15 +49,11 @@ func (l *location) validate() error {
 			return fmt.Errorf("--name: %q is not a valid name: %s", l.name, problems[0])
 		}
 	}
-	if l.endpoint == "" {
-		return nil
+	if err := stores.CheckPrefix(l.prefix); err != nil {
+		return fmt.Errorf("--prefix: %w", err)
 	}
-	u, err := url.Parse(l.endpoint)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("--endpoint: %q is not a URL such as https://minio.example.com:9000", l.endpoint)
-	}
-	if u.User != nil {
-		return errors.New("--endpoint: the URL must not hold a password")
+	if err := stores.CheckEndpoint(l.endpoint); err != nil {
+		return fmt.Errorf("--endpoint: %w", err)
 	}
 	return nil
 }

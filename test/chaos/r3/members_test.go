@@ -100,7 +100,7 @@ func (m *members) ready(t *testing.T, i int) {
 		defer func() { _ = response.Body.Close() }()
 		_, _ = io.Copy(io.Discard, response.Body)
 		return response.StatusCode == http.StatusOK
-	}, time.Minute, 50*time.Millisecond, "member %d", i)
+	}, 3*time.Minute, 50*time.Millisecond, "member %d", i)
 }
 
 func (m *members) url() string {

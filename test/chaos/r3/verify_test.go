@@ -70,7 +70,7 @@ func (l *load) verifyReports(t *testing.T) (f found) {
 	require.Eventually(t, func() bool {
 		s, err := l.js.Stream(t.Context(), event.StreamReports)
 		return err == nil && s.CachedInfo().State.Msgs == 0
-	}, time.Minute, 100*time.Millisecond, "all reports are taken")
+	}, 3*time.Minute, 100*time.Millisecond, "all reports are taken")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for k := range l.reported {
@@ -169,5 +169,5 @@ func caughtUp(ctx context.Context, t *testing.T, js jetstream.JetStream) {
 	require.Eventually(t, func() bool {
 		all, err := stream.Survey(ctx, js)
 		return err == nil && !slices.ContainsFunc(all, func(c stream.Copies) bool { return c.Missing || c.Current < size })
-	}, 2*time.Minute, 100*time.Millisecond)
+	}, 3*time.Minute, 100*time.Millisecond)
 }
