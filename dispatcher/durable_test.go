@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
@@ -133,6 +134,7 @@ func TestAReportThatIsReadLate(t *testing.T) {
 		a.State, a.StartedAt, a.Blueprint, a.Params = event.StateRunning, &now, &event.BlueprintRef{}, &event.Payload{}
 		a.Phases = []event.Phase{{Name: "p", Func: "KubeTask", State: event.StateRunning, Attempt: 1, Deadline: &deadline}}
 	})
+	require.NoError(t, stream.NewTimers(s.js, clock.RealClock{}).Set(t.Context(), "ns", "u1", time.Now()))
 	run := ended(t, s.runs, "ns", "u1")
 	assert.Equal(t, event.StateComplete, run.State, "%+v", run.Failure)
 }
