@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -37,7 +36,7 @@ func TestFunctionsOfSprig2AreThere(t *testing.T) {
 	t.Parallel()
 	for name := range strings.FieldsSeq(sprig2) {
 		_, err := newEngine().parse("{{ " + name + " }}")
-		assert.NoError(t, err, name)
+		require.NoError(t, err, name)
 	}
 	for name := range strings.FieldsSeq("env expandenv getHostByName bcrypt htpasswd derivePassword") {
 		_, err := newEngine().parse("{{ " + name + " }}")
