@@ -88,12 +88,12 @@ func TestTheRightsOfTheChart(t *testing.T) {
 	apply(tool(t, nil, "helm", "template", namespace, chart, "--namespace", namespace, "--kube-version", "1.37.0", "--show-only", "templates/rbac.yaml"))
 	apply([]byte(strings.ReplaceAll(rightsManifests, "{ns}", namespace)))
 
-	probes, events := freeAddress(t), freeAddress(t)
+	config, probes, events := kubeconfigOf(t, admin, namespace), freeAddress(t), freeAddress(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var log output
 	done := make(chan int, 1)
 	go func() {
-		done <- salvor(ctx, &log, "serve", "--kubeconfig", kubeconfigOf(t, admin, namespace), "--namespace", namespace, "--data-dir", t.TempDir(),
+		done <- salvor(ctx, &log, "serve", "--kubeconfig", config, "--namespace", namespace, "--data-dir", t.TempDir(),
 			"--probe-listen", probes, "--listen", events, "--runner-name", "test", "--retention-interval", "1s")
 	}()
 	defer func() {
