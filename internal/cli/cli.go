@@ -22,6 +22,7 @@ import (
 	"github.com/salvor-io/salvor/internal/cli/serve"
 	"github.com/salvor-io/salvor/internal/cli/validate"
 	"github.com/salvor-io/salvor/internal/cli/wait"
+	"github.com/salvor-io/salvor/internal/nearest"
 )
 
 // Kanctl is the other name that the program may be called by.
@@ -97,7 +98,36 @@ func New(a *app.App, p Program) (*cobra.Command, error) {
 	root.AddCommand(server, create(a), get.Command(a), wait.Command(a), emit.Command(a), events.Command(a),
 		validate.Command(a), schema.Command(a), render.Command(a), version(a, p),
 		request.Cancel(a), request.Retry(a), request.Adopt(a), request.Pause(a), request.Resume(a), dlq.Command(a, group))
+	guide(root)
 	return root, nil
+}
+
+// guide has every command that holds others say which was most likely meant.
+func guide(cmd *cobra.Command) {
+	if !cmd.HasSubCommands() {
+		return
+	}
+	cmd.Args = unknown
+	for _, sub := range cmd.Commands() {
+		guide(sub)
+	}
+}
+
+func unknown(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(append(names, sub.Name()), sub.Aliases...)
+		}
+	}
+	hint := fmt.Sprintf("see: %s --help", cmd.CommandPath())
+	if near := nearest.Name(args[0], names); near != "" {
+		hint = fmt.Sprintf("did you mean %s?", near)
+	}
+	return fmt.Errorf("unknown command %q for %q; %s", args[0], cmd.CommandPath(), hint)
 }
 
 func create(a *app.App) *cobra.Command {

@@ -112,12 +112,14 @@ func TestProgram(t *testing.T) {
 		out     string
 		err     string
 	}{
-		"version":           {"salvor", []string{"version"}, 0, "v1.2.3\n", ""},
-		"version of kanctl": {"kanctl", []string{"--version"}, 0, "kanctl version v1.2.3\n", ""},
-		"unknown flag":      {"salvor", []string{"get", "--colour"}, 1, "", "Error: unknown flag: --colour; see: salvor get --help\n"},
-		"unknown command":   {"salvor", []string{"gett"}, 1, "", "Error: unknown command \"gett\" for \"salvor\"\n"},
-		"too few arguments": {"salvor", []string{"wait"}, 1, "", "Error: wait takes the name of one ActionSet; see: salvor wait --help\n"},
-		"bad duration":      {"salvor", []string{"wait", "x", "--timeout", "soon"}, 1, "", "Error: invalid argument \"soon\" for \"--timeout\" flag: time: invalid duration \"soon\"; see: salvor wait --help\n"},
+		"version":            {"salvor", []string{"version"}, 0, "v1.2.3\n", ""},
+		"version of kanctl":  {"kanctl", []string{"--version"}, 0, "kanctl version v1.2.3\n", ""},
+		"unknown flag":       {"salvor", []string{"get", "--colour"}, 1, "", "Error: unknown flag: --colour; see: salvor get --help\n"},
+		"unknown command":    {"salvor", []string{"gett"}, 1, "", "Error: unknown command \"gett\" for \"salvor\"; did you mean get?\n"},
+		"unknown in a group": {"kanctl", []string{"create", "actionst"}, 1, "", "Error: unknown command \"actionst\" for \"kanctl create\"; did you mean actionset?\n"},
+		"unknown altogether": {"salvor", []string{"dlq", "frobnicate"}, 1, "", "Error: unknown command \"frobnicate\" for \"salvor dlq\"; see: salvor dlq --help\n"},
+		"too few arguments":  {"salvor", []string{"wait"}, 1, "", "Error: wait takes the name of one ActionSet; see: salvor wait --help\n"},
+		"bad duration":       {"salvor", []string{"wait", "x", "--timeout", "soon"}, 1, "", "Error: invalid argument \"soon\" for \"--timeout\" flag: time: invalid duration \"soon\"; see: salvor wait --help\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := (&shell{t: t, name: c.program}).run(c.args...)

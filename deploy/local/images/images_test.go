@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -142,6 +143,16 @@ func TestMissingSourceIsToldApart(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoSource)
 	_, err = sources.tool("coredns")
 	require.ErrorContains(t, err, "run `make kubernetes`")
+}
+
+func TestVersionIsWhatGitSays(t *testing.T) {
+	repo := t.TempDir()
+	require.Equal(t, "dev", version(t.Context(), repo), "sources without git")
+	for _, args := range [][]string{{"init", "-q"}, {"commit", "-q", "--allow-empty", "-m", "x"}, {"tag", "v1.2.3"}} {
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", repo, "-c", "user.name=x", "-c", "user.email=x@example.com"}, args...)...)
+		require.NoError(t, cmd.Run(), args)
+	}
+	require.Equal(t, "v1.2.3", version(t.Context(), repo))
 }
 
 func TestNamesAreCompleteAndUnique(t *testing.T) {

@@ -42,13 +42,26 @@ func (s Sources) command(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("cmd/%s is %w", name, ErrNoSource)
 	}
 	output := filepath.Join(s.Layout.Images(), "bin", name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags=disable_grpc_modules", "-ldflags=-s -w", "-o", output, "./cmd/"+name)
+	v := version(ctx, s.Layout.Repo)
+	flags := "-ldflags=-s -w -X github.com/salvor-io/salvor/internal/version.Version=" + v + " -X main.version=" + v
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags=disable_grpc_modules", flags, "-o", output, "./cmd/"+name)
 	cmd.Dir = s.Layout.Repo
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build cmd/%s: %w\n%s", name, err, strings.TrimSpace(string(said)))
 	}
 	return output, nil
+}
+
+// version is what git says of the sources, as in the Makefile.
+func version(ctx context.Context, repo string) string {
+	cmd := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
+	cmd.Dir = repo
+	said, err := cmd.Output()
+	if text := strings.TrimSpace(string(said)); err == nil && text != "" {
+		return text
+	}
+	return "dev"
 }
 
 // own is a file of deploy/images.
