@@ -369,6 +369,26 @@ func TestStoreWiped(t *testing.T) {
 	assert.Contains(t, w.condition(failed, "Retried", metav1.ConditionFalse).Message, "create the ActionSet anew")
 }
 
+// Somebody deletes the record of a run that is under way, and nothing else: the next
+// comparison finds out.
+func TestARecordDeletedByHand(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *bridge.Options) { o.Resync = time.Second }).start()
+	as := w.create("half")
+	w.advance(as, begin)
+	w.status(as, kanister.StateRunning)
+	require.NoError(t, w.runs.Delete(t.Context(), w.namespace, string(as.UID)))
+	run, _ := w.run(as)
+	assert.Equal(t, event.StatePending, run.State)
+	require.NotNil(t, run.Actions[0].Recovered)
+	assert.Equal(t, kanister.StateRunning, run.Actions[0].Recovered.Phases[0].State)
+	w.told(as, "RunRecovered")
+	w.advance(as, func(r *event.Run, a *event.Action) { begin(r, a); a.Recovered = nil })
+	w.advance(as, finish)
+	w.status(as, kanister.StateComplete)
+	assert.Empty(t, w.reports())
+}
+
 // A run without an ActionSet is cancelled, also when the deletion was never seen.
 func TestRunWithoutActionSet(t *testing.T) {
 	t.Parallel()

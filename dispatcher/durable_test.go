@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
@@ -83,7 +84,7 @@ func TestAPhaseIsTriedAgainAndGivesItsSlotMeanwhile(t *testing.T) {
 	assert.False(t, s.get("u1").State.Terminal(), "the other one has the only slot while this one waits")
 	for range 2 {
 		waits()
-		s.rival("u1", time.Now().Add(3*time.Hour), decide.Wake{}) // its time has come
+		s.rival(time.Now().Add(3*time.Hour), decide.Wake{}) // its time has come
 	}
 	run := ended(t, s.runs, "ns", "u1")
 	require.Equal(t, event.StateComplete, run.State, "%+v", run.Failure)
@@ -118,21 +119,22 @@ func TestTimersThatAreLost(t *testing.T) {
 func TestAReportThatIsReadLate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
+	d := startDispatcher(t, dispatcher.Deps{JS: s.js}, options())
+	eventually(t, "it has begun", func() bool { return d.Ready() == nil })
 	now := time.Now()
-	deadline := now.Add(3*time.Second - decide.ReportGrace)
+	_, err := s.js.PauseConsumer(t.Context(), event.StreamReports, "dispatchers", now.Add(time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, stream.NewReports(s.js, event.SourceRunner).Publish(t.Context(), &event.Report{
+		Kind: event.ReportSucceeded, Key: event.Key{UID: "u1", Namespace: "ns", Kind: event.KindCore, Attempt: 1}, At: now,
+	}, ""))
+	deadline := now.Add(-decide.ReportGrace)
 	s.put("u1", "p", nil, func(run *event.Run) {
 		run.State = event.StateRunning
 		a := &run.Actions[0]
 		a.State, a.StartedAt, a.Blueprint, a.Params = event.StateRunning, &now, &event.BlueprintRef{}, &event.Payload{}
 		a.Phases = []event.Phase{{Name: "p", Func: "KubeTask", State: event.StateRunning, Attempt: 1, Deadline: &deadline}}
 	})
-	d := startDispatcher(t, dispatcher.Deps{JS: s.js}, options())
-	eventually(t, "it is taken up", func() bool { return d.Ready() == nil && s.messages(event.StreamTimers) > 0 })
-	_, err := s.js.PauseConsumer(t.Context(), event.StreamReports, "dispatchers", now.Add(time.Hour))
-	require.NoError(t, err)
-	require.NoError(t, stream.NewReports(s.js, event.SourceRunner).Publish(t.Context(), &event.Report{
-		Kind: event.ReportSucceeded, Key: event.Key{UID: "u1", Namespace: "ns", Kind: event.KindCore, Attempt: 1}, At: now,
-	}, ""))
+	require.NoError(t, stream.NewTimers(s.js, clock.RealClock{}).Set(t.Context(), "ns", "u1", time.Now()))
 	run := ended(t, s.runs, "ns", "u1")
 	assert.Equal(t, event.StateComplete, run.State, "%+v", run.Failure)
 }
@@ -295,6 +297,32 @@ func TestARecoveredRunGoesOnWhereItsStatusSays(t *testing.T) {
 	require.Equal(t, event.StateComplete, run.State, "%+v", run.Failure)
 	assert.JSONEq(t, `{"path":"p"}`, string(run.Actions[0].Phases[0].Output.Inline))
 	assert.Equal(t, map[string]int{"u1.0.p1.2": 1, "u1.0.p2.1": 1, "u1.0.defer.1": 1}, r.executed(), "the attempt whose pod is there")
+}
+
+// TestARecordThatIsMadeAnewUnderTheDispatcher: somebody deleted the record of a run
+// that had the only slot, and the bridge made it anew.
+func TestARecordThatIsMadeAnewUnderTheDispatcher(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	gate := make(chan struct{})
+	r := startRunner(t, s.js, &runner{gate: gate})
+	o := options()
+	o.Window = 1
+	startDispatcher(t, dispatcher.Deps{JS: s.js}, o)
+	s.put("u1", "a b defer:d", nil)
+	eventually(t, "a runs", func() bool { return s.messages(event.StreamJobs) == 1 })
+	require.NoError(t, s.runs.Delete(t.Context(), "ns", "u1"))
+	s.put("u1", "a b defer:d", nil, func(run *event.Run) {
+		run.Actions[0].Recovered = &kanister.ActionStatus{Phases: []kanister.Phase{{Name: "a", State: kanister.StateRunning}, {Name: "b", State: kanister.StatePending}}}
+	})
+	s.put("u2", "x", nil)
+	eventually(t, "it goes on with what runs", func() bool { return s.get("u1").State == event.StateRunning })
+	close(gate)
+	assert.Equal(t, event.StateComplete, ended(t, s.runs, "ns", "u1").State)
+	assert.Equal(t, event.StateComplete, ended(t, s.runs, "ns", "u2").State)
+	executed := r.executed()
+	delete(executed, "u1.0.p0.1") // twice if it ended between the state and the queueing of its job
+	assert.Equal(t, map[string]int{"u1.0.p1.1": 1, "u1.0.defer.1": 1, "u2.0.p0.1": 1}, executed)
 }
 
 func TestWrongAnnotationsAreRefused(t *testing.T) {

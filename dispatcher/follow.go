@@ -45,10 +45,13 @@ type follower struct {
 
 // Update implements stream.RunHandler.
 func (f *follower) Update(_ context.Context, u stream.RunUpdate) {
-	f.view.set(u)
+	anew := f.view.set(u)
 	if f.started { // before the turn that the state may lead to
 		w := f.worker(u.Run.UID)
 		w.box.put(func(context.Context) { w.see(u) })
+	}
+	if anew { // its record was lost, and nobody said so: it begins without what it had
+		f.turns.drop(u.Run)
 	}
 	f.turns.observe(u.Run)
 	if f.started || u.Run.State == event.StatePending && u.Run.Retry == nil {
@@ -125,14 +128,18 @@ type view struct {
 
 func newView(m *metrics) *view { return &view{runs: map[string]seen{}, metrics: m} }
 
-func (v *view) set(u stream.RunUpdate) {
+// set takes note of a state. It reports whether the run, which had started, is at its
+// beginning again: no decision leads there.
+func (v *view) set(u stream.RunUpdate) (anew bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if old, ok := v.runs[u.Run.UID]; ok {
 		v.metrics.runs.WithLabelValues(string(old.state)).Dec()
+		anew = old.state != event.StatePending && u.Run.State == event.StatePending
 	}
 	v.runs[u.Run.UID] = seenOf(u)
 	v.metrics.runs.WithLabelValues(string(u.Run.State)).Inc()
+	return anew
 }
 
 // remove forgets the run, unless it was seen anew.

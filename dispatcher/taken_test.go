@@ -12,11 +12,11 @@ import (
 	"github.com/salvor-io/salvor/dispatcher/decide"
 )
 
-// rival writes what the inputs make of the run, as another dispatcher does that
+// rival writes what the inputs make of the run u1, as another dispatcher does that
 // ends before it does anything more.
-func (s *server) rival(uid string, now time.Time, inputs ...decide.Input) {
+func (s *server) rival(now time.Time, inputs ...decide.Input) {
 	s.t.Helper()
-	run, revision, err := s.runs.Get(s.t.Context(), "ns", uid)
+	run, revision, err := s.runs.Get(s.t.Context(), "ns", "u1")
 	require.NoError(s.t, err)
 	for _, in := range inputs {
 		d := decide.Decide(*run, in, now)
@@ -39,8 +39,8 @@ func TestWhatARivalMadeReady(t *testing.T) {
 		eventually(t, "the first attempt", func() bool { return s.messages(event.StreamJobs) == 1 })
 		report := failed()
 		report.Key = event.Key{UID: "u1", Namespace: "ns", Kind: event.KindCore, Attempt: 1}
-		s.rival("u1", time.Now(), decide.Report{Report: *report})
-		s.rival("u1", time.Now().Add(2*time.Hour), decide.Wake{})
+		s.rival(time.Now(), decide.Report{Report: *report})
+		s.rival(time.Now().Add(2*time.Hour), decide.Wake{})
 		require.Eventually(t, func() bool { return s.messages(event.StreamJobs) == 2 }, 3*time.Minute, 10*time.Millisecond, "the second attempt")
 	})
 	t.Run("a run that was paused before it began", func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestWhatARivalMadeReady(t *testing.T) {
 		s.put("u1", "a", nil)
 		s.ask(event.ReportPause, "u1", "")
 		eventually(t, "it is paused", func() bool { return s.get("u1").Pause != nil })
-		s.rival("u1", time.Now(), decide.Report{Report: event.Report{Kind: event.ReportResume, Key: event.Key{UID: "u1", Namespace: "ns"}}})
+		s.rival(time.Now(), decide.Report{Report: event.Report{Kind: event.ReportResume, Key: event.Key{UID: "u1", Namespace: "ns"}}})
 		startRunner(t, s.js, &runner{})
 		require.Eventually(t, func() bool { return s.get("u1").State.Terminal() }, 3*time.Minute, 10*time.Millisecond)
 		assert.Equal(t, event.StateComplete, s.get("u1").State)

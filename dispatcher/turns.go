@@ -117,6 +117,15 @@ func occupied(run *event.Run, action int) bool {
 	return a.DeferPhase != nil && a.DeferPhase.State == event.StateRunning || a.Render != nil && a.Render.State == event.StateRunning
 }
 
+// drop takes the slots of a run's actions, and their places in the line.
+func (t *turns) drop(run *event.Run) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range run.Actions {
+		t.see(slot{namespace: run.Namespace, uid: run.UID, action: i}, held)
+	}
+}
+
 func (t *turns) see(s slot, now standing) {
 	switch now {
 	case waits:

@@ -55,7 +55,9 @@
 //
 // is made anew with the same identity and with what the ActionSet's status says of
 // each action (event.Action.Recovered), so that the dispatcher takes over what was
-// complete. An output of which the status has only an excerpt is left out.
+// complete. An output of which the status has only an excerpt is left out. The
+// bridge hears that a store was made anew; a single record that somebody deleted is
+// missed at the next comparison.
 //
 // # What is not served is not deleted
 //

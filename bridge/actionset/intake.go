@@ -107,6 +107,8 @@ const (
 	seeRetry
 	// seeUntold: its end is to be told.
 	seeUntold
+	// seeRecord: it is open, and its record should be there.
+	seeRecord
 )
 
 // New returns an intake that does nothing until Run is called.
@@ -182,7 +184,9 @@ func (in *Intake) Reconcile() {
 	for _, ref := range in.Projection.Open() {
 		if as, ok := in.Watcher.Lookup(ref.Namespace, ref.Name); !ok || string(as.UID) != ref.UID {
 			in.queue.Add(item{ref: ref, see: seeGone})
+			continue
 		}
+		in.queue.Add(item{ref: ref, see: seeRecord})
 	}
 	for _, as := range in.Watcher.AllAsking() {
 		in.queue.Add(item{ref: refOf(as), see: seeRetry})
@@ -219,6 +223,8 @@ func (in *Intake) look(ctx context.Context, it item) error {
 		return in.retry(ctx, it.ref)
 	case seeUntold:
 		return in.tellAgain(ctx, it.ref)
+	case seeRecord:
+		return in.recorded(ctx, it.ref)
 	}
 	return nil
 }

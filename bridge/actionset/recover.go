@@ -88,6 +88,24 @@ func (in *Intake) settled(ctx context.Context, as *kanister.ActionSet) (bool, er
 	return false, nil
 }
 
+// recorded makes the record of an open run anew if it is there no more: nobody is told
+// when somebody deletes one, and what works on the run would wait for ever. A store
+// that does not answer is asked at the next comparison.
+func (in *Intake) recorded(ctx context.Context, ref status.Ref) error {
+	as, ok := in.Watcher.Lookup(ref.Namespace, ref.Name)
+	if !ok || string(as.UID) != ref.UID || judge(as) != admit {
+		return nil
+	}
+	if known, isKnown := in.Projection.Known(ref.UID); !isKnown || known.State.Terminal() {
+		return nil
+	}
+	if _, _, err := in.Runs.Get(ctx, ref.Namespace, ref.UID); !errors.Is(err, stream.ErrNotFound) {
+		return nil
+	}
+	in.logger(ref).Warn().Msg("the record of the run is gone; it is made anew from the status")
+	return in.create(ctx, as)
+}
+
 // repair projects a run whose ActionSet does not say where it stands.
 func (in *Intake) repair(ref status.Ref, u stream.RunUpdate, message string) {
 	in.Metrics.converged(convergedStatus)

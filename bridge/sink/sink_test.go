@@ -234,6 +234,30 @@ func TestTheTokenOfAHost(t *testing.T) {
 	assert.NotContains(t, w.log.String(), "canary")
 }
 
+// A token that has run out costs no event: it is renewed meanwhile.
+func TestATokenIsRenewed(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer fresh" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	w := newWorld(t, e.URL)
+	w.options.Tokens = t.TempDir()
+	file := filepath.Join(w.options.Tokens, "127.0.0.1")
+	require.NoError(t, os.WriteFile(file, []byte("stale"), 0o600))
+	w.start()
+	w.publish("r1", "1")
+	w.eventually("refused", func() bool { return strings.Contains(w.log.String(), "401 Unauthorized") })
+	require.NoError(t, os.WriteFile(file, []byte("fresh"), 0o600))
+	w.eventually("delivered", func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return len(e.heads) > 0 && e.heads[len(e.heads)-1].Get("Authorization") == "Bearer fresh"
+	})
+	assert.Empty(t, w.letters())
+}
+
 func TestOrderWithinARun(t *testing.T) {
 	t.Parallel()
 	var broken sync.Map

@@ -324,6 +324,10 @@ credential: {type: keyPair}
 		"4:1: error: location.bucket: is required for this type (name the bucket)",
 		"5:1: error: credential.keyPair: lacks idField, secretField, secret.name (idField and secretField name the keys of the Secret secret.name that hold the two halves)",
 	}, found(profile, got))
+	rds := file(t, "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: p}\nlocation: {type: s3Compliant, region: eu-west-1}\n")
+	got = alone(t, "validate", "profile", "-f", rds, "--schema-validation-only")
+	assert.Zero(t, got.code, got.err)
+	assert.Equal(t, []string{"4:1: warning: location.bucket: is empty, so the Profile is for the functions of RDS alone (name the bucket, if there shall be one)"}, found(rds, got))
 	for text, want := range map[string]string{
 		"{type: s3Compliant, bucket: s3://b/c}":              `location.bucket: "s3://b/c" is not the name of a bucket (a path belongs into prefix, a server into endpoint)`,
 		"{type: gcs, bucket: b, prefix: ../x}":               `location.prefix: path "../x" has an element that ends in ".."; write the path without it`,

@@ -60,7 +60,7 @@ func TestS3WithTheIdentityOfThePod(t *testing.T) {
 </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`, server.AccessKey, server.SecretKey)
 	}))
 	t.Cleanup(service.Close)
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"} {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", tokenFile(t))

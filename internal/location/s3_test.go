@@ -252,6 +252,8 @@ func TestOpenURLOfS3(t *testing.T) {
 	server, _ := start(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", server.AccessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", server.SecretKey)
+	t.Setenv("AWS_SESSION_TOKEN", "")
+	t.Setenv("AWS_PROFILE", "") // of whoever runs the test
 	l, err := OpenURL(t.Context(), "s3://backups?use_path_style=true&region=us-east-1&endpoint="+url.QueryEscape(server.Endpoint))
 	require.NoError(t, err)
 	_, err = l.Push(t.Context(), "large", io.LimitReader(rand.NewChaCha8([32]byte{}), 40<<20))

@@ -153,7 +153,7 @@ func (b *bench) end(log string) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	if !assert.NoError(b.t, err) { //nolint:testifylint // perhaps not the goroutine of the test
+	if !assert.NoError(b.t, err) { // perhaps not the goroutine of the test
 		return false
 	}
 	for i := range list.Items {

@@ -41,9 +41,9 @@ func (s *story) step(ctx context.Context, name string, do func(context.Context) 
 	return nil
 }
 
-// eventually repeats a check until it is true or a minute is over.
+// eventually repeats a check until it is true or three minutes are over.
 func (s *story) eventually(ctx context.Context, what string, check func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("not within a minute"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("not within three minutes"))
 	defer cancel()
 	for {
 		ok, err := check(ctx)

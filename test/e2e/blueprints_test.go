@@ -97,9 +97,15 @@ func rolledOut(t *testing.T, namespace, workload string) {
 // inPod runs a shell command in a pod and returns what it prints.
 func inPod(t *testing.T, namespace, pod, stdin, command string) string {
 	t.Helper()
-	out, err := suite.tools.Run(t.Context(), strings.NewReader(stdin), "kubectl", "exec", "-i", "-n", namespace, pod, "--", "bash", "-ec", command)
+	out, err := tryInPod(t, namespace, pod, stdin, command)
 	require.NoError(t, err)
-	return strings.TrimSpace(out)
+	return out
+}
+
+func tryInPod(t *testing.T, namespace, pod, stdin, command string) (string, error) {
+	t.Helper()
+	out, err := suite.tools.Run(t.Context(), strings.NewReader(stdin), "kubectl", "exec", "-i", "-n", namespace, pod, "--", "bash", "-ec", command)
+	return strings.TrimSpace(out), err
 }
 
 // follow runs an action on what an ActionSet made, as people do it: with the command

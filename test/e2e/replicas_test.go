@@ -103,7 +103,10 @@ func TestKanistersReplicaSetBlueprint(t *testing.T) {
 		[]byte(`{"spec":{"replicas":2}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	rolledOut(t, ns, "statefulset/my-release-mongodb")
-	require.Eventually(t, func() bool { return inPod(t, ns, secondary, "", digest) == before }, patience, tick, "the secondary has copied the primary")
+	require.Eventually(t, func() bool {
+		now, err := tryInPod(t, ns, secondary, "", digest)
+		return err == nil && now == before
+	}, patience, tick, "the secondary has copied the primary")
 
 	follow(t, ns, "backup", "delete")
 	for _, pod := range []string{primary, secondary} {

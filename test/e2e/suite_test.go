@@ -202,11 +202,15 @@ func (s *podSpy) pods() []corev1.Pod {
 	return pods
 }
 
-// runningPods are the task pods of the namespace that run.
+// runningPods are the task pods of the namespace that run, as far as they can be
+// listed: it is called from where a test must not end.
 func runningPods(t *testing.T, namespace string) []corev1.Pod {
 	t.Helper()
 	list, err := suite.clients.Kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "salvor.io/run"})
-	require.NoError(t, err)
+	if err != nil {
+		t.Log(err)
+		return nil
+	}
 	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return p.Status.Phase != corev1.PodRunning })
 }
 

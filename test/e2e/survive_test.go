@@ -105,7 +105,7 @@ func TestKilled(t *testing.T) {
 	require.Len(t, sum, 64)
 
 	spy := spyOnPods(t, ns)
-	start(t, ns, "killed", `{name: backup, blueprint: sleeper, object: {kind: Namespace, name: "{ns}", namespace: "{ns}"}, options: {seconds: "20"}}`)
+	start(t, ns, "killed", `{name: backup, blueprint: sleeper, object: {kind: Namespace, name: "{ns}", namespace: "{ns}"}, options: {seconds: "45"}}`)
 	_, err := suite.tools.Salvor(t.Context(), "create", "actionset", "-n", ns, "--action", "restore", "--from", "volume", "--name", "restored")
 	require.NoError(t, err)
 	await(t, ns, "restored", "restic is at work", func(a *kanister.ActionSet) bool { return a.Status.Progress.RunningPhase == "restore" })

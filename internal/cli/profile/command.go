@@ -43,7 +43,7 @@ on a command line are seen by everybody who may list processes: prefer the
 	}
 	fs := cmd.PersistentFlags()
 	fs.StringVar(&c.where.name, "name", "", "name of the Profile (default: <kind>-profile-<random>)")
-	fs.StringVarP(&c.where.bucket, "bucket", "b", "", "bucket or container (required)")
+	fs.StringVarP(&c.where.bucket, "bucket", "b", "", "bucket or container (required; s3compliant with a --region may do without it, for the functions of RDS)")
 	fs.StringVarP(&c.where.endpoint, "endpoint", "e", "", "URL of the server (default: the provider's own)")
 	fs.StringVarP(&c.where.prefix, "prefix", "p", "", "prefix of every object's name")
 	fs.StringVarP(&c.where.region, "region", "r", "", "region of the bucket")
@@ -179,8 +179,11 @@ func (c *creator) azureKeyless(ctx context.Context, account, environment string)
 }
 
 func (c *creator) create(ctx context.Context, x *access) error {
-	if err := c.where.validate(); err != nil {
+	if err := c.where.validate(x.location); err != nil {
 		return err
+	}
+	if c.where.forRDS(x.location) {
+		c.app.Warnf("without --bucket the Profile is for the functions of RDS alone")
 	}
 	namespace, err := c.app.Kube.CurrentNamespace()
 	if err != nil {

@@ -37,8 +37,8 @@ type location struct {
 	skipTLSVerify                          bool
 }
 
-func (l *location) validate() error {
-	if l.bucket == "" {
+func (l *location) validate(kind kanister.LocationType) error {
+	if l.bucket == "" && !l.forRDS(kind) {
 		return errors.New("--bucket is required")
 	}
 	if strings.Contains(l.bucket, "/") {
@@ -56,6 +56,13 @@ func (l *location) validate() error {
 		return fmt.Errorf("--endpoint: %w", err)
 	}
 	return nil
+}
+
+// forRDS reports whether the Profile is to be one without a bucket, which is for the
+// functions of RDS: they take region and keys from it. Kanister's instructions for RDS
+// make such Profiles.
+func (l *location) forRDS(kind kanister.LocationType) bool {
+	return kind == kanister.LocationTypeS3Compliant && l.bucket == "" && l.region != "" && l.endpoint == "" && l.prefix == ""
 }
 
 // build makes the Secret and the Profile that refers to it; without keys there is no

@@ -176,6 +176,9 @@ func (c *cluster) bucket(ctx context.Context, p *kanister.Profile) []blueprint.P
 	if p.Location.Type == kanister.LocationTypeKopia || p.Location.Type == kanister.LocationTypeFilestore {
 		return nil // another server, or a directory of the pods
 	}
+	if forRDS(&p.Location) {
+		return nil // there is none
+	}
 	in := *p
 	if in.Namespace == "" {
 		in.Namespace = c.namespace
@@ -201,7 +204,7 @@ func (c *cluster) bucket(ctx context.Context, p *kanister.Profile) []blueprint.P
 // profile looks whether the Secret has what the Profile names; it never looks at a
 // value.
 func (c *cluster) profile(ctx context.Context, p *kanister.Profile) []blueprint.Problem {
-	if len(checkProfile(p)) > 0 || p.Credential == nil {
+	if len(blueprint.Errors(checkProfile(p))) > 0 || p.Credential == nil {
 		return nil
 	}
 	var reference kanister.ObjectReference

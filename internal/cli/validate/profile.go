@@ -45,13 +45,23 @@ func checkLocation(l *kanister.Location) []blueprint.Problem {
 		add("type", fmt.Sprintf("%q is not one of s3Compliant, gcs, azure, filestore, kopia", l.Type), "use one of them")
 		return problems
 	}
-	if l.Bucket == "" {
+	switch {
+	case l.Bucket != "":
+	case forRDS(l):
+		problems = append(problems, warning("location.bucket", "is empty, so the Profile is for the functions of RDS alone", "name the bucket, if there shall be one"))
+	default:
 		add("bucket", "is required for this type", "name the bucket")
 	}
 	if err := location.CheckPrefix(l.Prefix); err != nil {
 		add("prefix", err.Error(), "")
 	}
 	return problems
+}
+
+// forRDS reports whether it is a location without a bucket, which the functions of RDS
+// take region and keys from.
+func forRDS(l *kanister.Location) bool {
+	return l.Type == kanister.LocationTypeS3Compliant && l.Bucket == "" && l.Region != ""
 }
 
 func checkCredential(c *kanister.Credential) []blueprint.Problem {
