@@ -1,12 +1,10 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"maps"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +21,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/blueprint"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/natstest"
 	"github.com/salvor-io/salvor/internal/stream"
@@ -43,7 +42,7 @@ type bench struct {
 	got    jetstream.Consumer
 	run    *event.Run
 	rev    uint64
-	log    lockedBuffer
+	log    outtest.Buffer
 }
 
 func newBench(t *testing.T, change func(*kanister.BlueprintAction)) *bench {
@@ -268,20 +267,3 @@ func outputOf(t *testing.T, r *event.Report) map[string]any {
 }
 
 var errTest = errors.New("it is broken")
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}

@@ -139,3 +139,19 @@ const (
 	OutcomeCancelled = "cancelled"
 	OutcomeDeleted   = "deleted"
 )
+
+// Ended reports whether nothing about the run will change any more.
+func (r *OutcomeRun) Ended() bool {
+	switch r.Result {
+	case ResultRejected, ResultRefused, ResultForbidden:
+		return true
+	case ResultWaiting:
+		return false
+	case ResultStarted:
+	}
+	switch r.State {
+	case string(StateComplete), string(StateFailed), OutcomeCancelled, OutcomeDeleted:
+		return true
+	}
+	return false
+}

@@ -76,7 +76,7 @@ func (s *Server) look(ctx context.Context, a asked) (*event.Outcome, error) {
 			return nil, err
 		}
 		out.Runs = append(out.Runs, run)
-		out.Done = out.Done && ended(&run)
+		out.Done = out.Done && run.Ended()
 	}
 	return out, nil
 }
@@ -139,22 +139,6 @@ func describe(run *event.OutcomeRun, as *kanister.ActionSet) {
 	run.Percent = as.Status.Progress.PercentCompleted
 	run.Phase = as.Status.Progress.RunningPhase
 	run.Error = as.Status.Error.Message
-}
-
-// ended reports whether nothing about the run will change any more.
-func ended(run *event.OutcomeRun) bool {
-	switch run.Result {
-	case event.ResultRejected, event.ResultRefused, event.ResultForbidden:
-		return true
-	case event.ResultWaiting:
-		return false
-	case event.ResultStarted:
-	}
-	switch run.State {
-	case string(kanister.StateComplete), string(kanister.StateFailed), event.OutcomeCancelled, event.OutcomeDeleted:
-		return true
-	}
-	return false
 }
 
 // tag is the ETag of an outcome.

@@ -21,6 +21,7 @@ import (
 	"github.com/salvor-io/salvor/internal/cli"
 	"github.com/salvor-io/salvor/internal/cli/app"
 	"github.com/salvor-io/salvor/internal/eventschema/schematest"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 )
 
@@ -66,7 +67,7 @@ func TestTheEndOfARunIsTold(t *testing.T) {
 	probes, events := freeAddress(t), freeAddress(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var log, screen output
+	var log, screen outtest.Buffer
 	environment := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": otlp.URL, "SALVOR_EVENTS_URL": "http://" + events + "/events"}
 	command := func(ctx context.Context, out io.Writer, args ...string) int {
 		a := &app.App{Out: out, Err: out, Clock: clock.RealClock{}, Getenv: func(name string) string { return environment[name] }}
@@ -104,7 +105,7 @@ func TestTheEndOfARunIsTold(t *testing.T) {
 	}, 3*time.Minute, 50*time.Millisecond)
 	require.NoError(t, schematest.Check(t, event.TypeRunFailed, []byte(sunk[event.TypeRunFailed])))
 	assert.Contains(t, sunk[event.TypeRunFailed], string(as.UID))
-	var shown output
+	var shown outtest.Buffer
 	assert.Equal(t, app.ExitOK, command(t.Context(), &shown, "events", "-n", namespace, "--kubeconfig", config))
 	assert.Contains(t, shown.String(), namespace+"/x  run failed: backup namespace "+namespace+"/"+namespace+" with nothing")
 	assert.Contains(t, log.String(), `"level":"warn"`)

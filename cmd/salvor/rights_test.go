@@ -14,6 +14,7 @@ import (
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 )
 
@@ -90,7 +91,7 @@ func TestTheRightsOfTheChart(t *testing.T) {
 
 	config, probes, events := kubeconfigOf(t, admin, namespace), freeAddress(t), freeAddress(t)
 	ctx, stop := context.WithCancel(t.Context())
-	var log output
+	var log outtest.Buffer
 	done := make(chan int, 1)
 	go func() {
 		done <- salvor(ctx, &log, "serve", "--kubeconfig", config, "--namespace", namespace, "--data-dir", t.TempDir(),
@@ -108,7 +109,7 @@ func TestTheRightsOfTheChart(t *testing.T) {
 	clients, err := kube.New(server.Config())
 	require.NoError(t, err)
 	for _, id := range []string{"monday", "tuesday"} {
-		var screen output
+		var screen outtest.Buffer
 		code := salvor(t.Context(), &screen, "emit", "--wait", "--timeout", "3m", "--to", "http://"+events+"/events/"+namespace,
 			"--type", "com.example.night", "--source", "/test", "--id", id)
 		require.Equal(t, app.ExitOK, code, screen.String())

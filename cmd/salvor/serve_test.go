@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/cli"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/kubetest"
 )
@@ -35,23 +34,6 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 func salvor(ctx context.Context, out io.Writer, args ...string) int {
 	a := &app.App{Out: out, Err: out, Clock: clock.RealClock{}, Getenv: func(string) string { return "" }}
 	return cli.Run(ctx, a, cli.Program{Name: "salvor", Version: "test", Roles: roles()}, args)
@@ -64,7 +46,7 @@ func TestServeAllRoles(t *testing.T) {
 	probes, events := freeAddress(t), freeAddress(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	var log output
+	var log outtest.Buffer
 	done := make(chan int, 1)
 	go func() {
 		done <- salvor(ctx, &log, "serve", "--kubeconfig", config, "--namespace", namespace, "--data-dir", t.TempDir(),
@@ -94,7 +76,7 @@ func TestServeAllRoles(t *testing.T) {
 		}}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	var screen output
+	var screen outtest.Buffer
 	assert.Equal(t, app.ExitFailed, salvor(t.Context(), &screen, "wait", "x", "--kubeconfig", config, "-n", namespace, "--timeout", "3m"))
 	assert.Contains(t, screen.String(), "nothing", "the error names the blueprint that is missing")
 

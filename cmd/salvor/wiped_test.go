@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/stream"
 )
@@ -174,7 +175,7 @@ func serveProcess(t *testing.T, args []string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelper$")
 	cmd.Env = append(os.Environ(), helper+"=serve", helperArgs+"="+strings.Join(args, "\n"))
-	var log output
+	var log outtest.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

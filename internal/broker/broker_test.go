@@ -1,10 +1,8 @@
 package broker_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/salvor-io/salvor/internal/broker"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 )
 
 func start(t *testing.T, o broker.Options) (*broker.Broker, jetstream.JetStream) {
@@ -69,27 +68,9 @@ func TestStoreThatCannotBe(t *testing.T) {
 	require.ErrorContains(t, err, file)
 }
 
-// lockedBuffer is written to by the server's goroutines.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p) // a buffer has no errors
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 func TestTheServerSaysWhatItDoes(t *testing.T) {
 	t.Parallel()
-	var log lockedBuffer
+	var log outtest.Buffer
 	b, _ := start(t, broker.Options{StoreDir: t.TempDir(), NoSync: true, Log: zerolog.New(&log)})
 	b.Stop()
 	assert.Contains(t, log.String(), "JetStream")

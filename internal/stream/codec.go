@@ -28,7 +28,7 @@ func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
 	msg.Data = e.Data()
 	set := func(name, value string) {
 		if value != "" {
-			msg.Header[headerPrefix+name] = []string{escape(value)}
+			msg.Header[headerPrefix+name] = []string{Escape(value)}
 		}
 	}
 	set("specversion", e.SpecVersion())
@@ -46,7 +46,7 @@ func Encode(subject string, e cloudevents.Event) (*nats.Msg, error) {
 			return nil, fmt.Errorf("event %q: extension %s: %w", e.ID(), name, err)
 		}
 		// An extension may be empty, which is not the same as none.
-		msg.Header[headerPrefix+name] = []string{escape(text)}
+		msg.Header[headerPrefix+name] = []string{Escape(text)}
 	}
 	if strings.ContainsFunc(e.DataContentType(), unicode.IsControl) {
 		return nil, fmt.Errorf("event %q: datacontenttype has a control character", e.ID()) // it is not encoded
@@ -111,11 +111,12 @@ func setAttribute(e *cloudevents.Event, attribute, value string) error {
 	return nil
 }
 
-// escape percent-encodes what the protocol binding names: space, double quote,
-// percent sign and everything that is not printable ASCII. Without it the client
-// would trim spaces at the ends and turn line breaks into spaces, so that two
-// different events could look the same.
-func escape(value string) string {
+// Escape percent-encodes a header's value as the NATS and the HTTP protocol binding of
+// CloudEvents say, so space, double quote, percent sign and everything that is not
+// printable ASCII. Without it the client of NATS would trim spaces at the ends and turn
+// line breaks into spaces, so that two different events could look the same. Unescape
+// undoes it.
+func Escape(value string) string {
 	const digits = "0123456789ABCDEF"
 	plain := func(c byte) bool { return c > ' ' && c < 0x7f && c != '"' && c != '%' }
 	var out strings.Builder

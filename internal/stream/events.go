@@ -45,7 +45,7 @@ func (s *Events) PublishFrom(ctx context.Context, namespace string, e cloudevent
 		if err != nil {
 			return false, fmt.Errorf("encode the sender of event %s: %w", e.ID(), err)
 		}
-		msg.Header[event.HeaderSender] = []string{escape(string(text))}
+		msg.Header[event.HeaderSender] = []string{Escape(string(text))}
 		id += "\x1f" + sender.User
 	}
 	ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(hash(id)))

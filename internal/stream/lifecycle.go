@@ -47,10 +47,6 @@ func (s *Events) LifecycleConsumer(ctx context.Context, r LifecycleReader) (jets
 	return c, nil
 }
 
-// Escape percent-encodes a header's value as the NATS and the HTTP protocol binding
-// of CloudEvents say; Unescape undoes it.
-func Escape(value string) string { return escape(value) }
-
 // Last is the number of the last event of any kind; 0 if there is none.
 func (s *Events) Last(ctx context.Context) (uint64, error) {
 	str, err := s.js.Stream(ctx, event.StreamEvents)

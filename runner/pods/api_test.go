@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -23,6 +22,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kubetest"
 	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/functiontest"
@@ -44,7 +44,7 @@ type bench struct {
 	runner    *Runner
 	client    kubernetes.Interface
 	namespace string
-	log       lockedBuffer
+	log       outtest.Buffer
 
 	mu   sync.Mutex
 	text string
@@ -404,23 +404,6 @@ func TestSweepKeepsWhatIsNotProved(t *testing.T) {
 	_, err = b.runner.Sweep(t.Context(), func(context.Context, Identity) (bool, error) { return true, broken })
 	require.ErrorIs(t, err, broken)
 	assert.Equal(t, 1, b.count())
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // The attempt may be done and its pod deleted by the runner that took over.

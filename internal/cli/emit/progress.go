@@ -32,7 +32,7 @@ func (p *progress) lines(o *event.Outcome) []string {
 func (p *progress) open(o *event.Outcome) string {
 	var texts []string
 	for i := range o.Runs {
-		if run := &o.Runs[i]; !ended(run) {
+		if run := &o.Runs[i]; !run.Ended() {
 			texts = append(texts, describe(run))
 		}
 	}
@@ -40,21 +40,6 @@ func (p *progress) open(o *event.Outcome) string {
 		return "not all triggers had decided on event " + o.ID
 	}
 	return strings.Join(texts, "; ")
-}
-
-func ended(run *event.OutcomeRun) bool {
-	switch run.Result {
-	case event.ResultRejected, event.ResultRefused, event.ResultForbidden:
-		return true
-	case event.ResultWaiting:
-		return false
-	case event.ResultStarted:
-	}
-	switch run.State {
-	case "complete", "failed", event.OutcomeCancelled, event.OutcomeDeleted:
-		return true
-	}
-	return false
 }
 
 // describe says in one line how far a run is.

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -19,27 +18,11 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 )
 
-type screen struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.String()
-}
-
-func run(ctx context.Context, env map[string]string, args ...string) (out, errs *screen, err error) {
-	out, errs = &screen{}, &screen{}
+func run(ctx context.Context, env map[string]string, args ...string) (out, errs *outtest.Buffer, err error) {
+	out, errs = &outtest.Buffer{}, &outtest.Buffer{}
 	a := &app.App{Out: out, Err: errs, Clock: clock.RealClock{}, Getenv: func(name string) string { return env[name] }}
 	a.Kube.Namespace = "shop"
 	cmd := Command(a)
@@ -146,12 +129,12 @@ func TestFollowGoesOn(t *testing.T) {
 	)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, errs *screen
+	var out, errs *outtest.Buffer
 	done := make(chan error, 1)
 	started := make(chan struct{})
 	go func() {
 		a := &app.App{Clock: clock.RealClock{}, Getenv: func(string) string { return "" }}
-		out, errs = &screen{}, &screen{}
+		out, errs = &outtest.Buffer{}, &outtest.Buffer{}
 		a.Out, a.Err = out, errs
 		cmd := Command(a)
 		cmd.SetArgs([]string{"-A", "-f", "--to", f.URL})

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 )
 
@@ -71,7 +72,7 @@ func TestBrokersFormACluster(t *testing.T) {
 	_, err := nats.Connect("nats://" + configs[0].Options.NATSListen)
 	require.ErrorIs(t, err, nats.ErrAuthorization)
 
-	var log logs
+	var log outtest.Buffer
 	r := newRole(untilEnd)
 	c := options(t, r.constructor("bridge"))
 	c.Options.NATS, c.Options.NATSAuth, c.Options.Replicas = urls, configs[0].Options.NATSAuth, 3
@@ -151,7 +152,7 @@ func TestMoreReplicasThanServersIsSaidAndTriedAgain(t *testing.T) {
 	p := start(t, c)
 	<-first.started
 	ready(t, c)
-	var log logs
+	var log outtest.Buffer
 	other := options(t, newRole(untilEnd).constructor("runner"))
 	other.Options.NATS, other.Options.Replicas, other.Log = "nats://"+c.Options.NATSListen, 3, zerolog.New(&log)
 	q := start(t, other)

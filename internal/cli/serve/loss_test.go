@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/salvor-io/salvor/api/event"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/stream"
 )
 
@@ -69,7 +70,7 @@ func (g *generations) count() int {
 func TestRolesAreMadeAnewWhenTheStoreIsLost(t *testing.T) {
 	bridge, runner := &generations{run: untilEnd}, &generations{run: untilEnd}
 	c := options(t, bridge.constructor("bridge"), runner.constructor("runner"))
-	var log logs
+	var log outtest.Buffer
 	c.Log = zerolog.New(&log)
 	p := start(t, c)
 	deps := bridge.await(t, 1).deps

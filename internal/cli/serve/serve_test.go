@@ -24,6 +24,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/broker"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 )
 
@@ -68,24 +69,6 @@ func (r *role) constructor(name string) Constructor {
 func untilEnd(ctx context.Context, _ Deps) error {
 	<-ctx.Done()
 	return nil
-}
-
-// logs is a writer that tests read while others write.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 func options(t *testing.T, roles ...Constructor) Config {
@@ -156,7 +139,7 @@ func TestStartReadyStop(t *testing.T) {
 	first, second := newRole(untilEnd), newRole(untilEnd)
 	first.setReady(errors.New("the cache is not filled"))
 	c := options(t, first.constructor("bridge"), second.constructor("runner"))
-	var log logs
+	var log outtest.Buffer
 	c.Log = zerolog.New(&log)
 	p := start(t, c)
 	<-first.started
@@ -268,7 +251,7 @@ func TestEndWhileNATSIsAway(t *testing.T) {
 	r := newRole(untilEnd)
 	c := options(t, r.constructor("bridge"))
 	c.Options.NATS = "nats://someone:secret@" + freeAddress(t)
-	var log logs
+	var log outtest.Buffer
 	c.Log = zerolog.New(&log)
 	p := start(t, c)
 	require.Eventually(t, func() bool {

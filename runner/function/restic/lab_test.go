@@ -21,6 +21,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/blueprint"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/fixture/s3test"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/output"
@@ -31,24 +32,6 @@ import (
 
 // patience bounds what must not hang.
 const patience = 3 * time.Minute
-
-// lockedBuffer may be read while it is written.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
 
 const bucket = "backups"
 
@@ -69,7 +52,7 @@ type lab struct {
 	specs []function.PodSpec
 	execs []url.Values
 	// said is what pods write to stderr.
-	said lockedBuffer
+	said outtest.Buffer
 	// more are variables of containers and pods.
 	more []string
 }
