@@ -8,7 +8,9 @@
 //	           and every Resync
 //	status     runs → ActionSet status and Kubernetes Events; the only writer
 //	ingress    HTTP endpoint for CloudEvents → EVENTS
+//	natsource  NATS subjects and streams → EVENTS
 //	trigger    EVENTS × ActionTriggers → ActionSets
+//	access     what a sender may do: SubjectAccessReview
 //	schedule   the clock × ActionTriggers → ticks on EVENTS
 //	kubesource Kubernetes objects × ActionTriggers → events on EVENTS
 //	retention  what ActionTriggers do not keep → ActionSets that remove data → deletion

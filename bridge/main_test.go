@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 const crds = "../deploy/chart/files/crds"
 
 // oldServer is an API server whose ActionSets are as Kanister's own CRD has them:
-// without a status subresource and without selectable fields.
+// without a status subresource and selectable fields, with a schema that demands
+// nothing and knows nothing of conditions.
 func oldServer(t *testing.T) *kubetest.Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,6 +43,9 @@ func oldServer(t *testing.T) *kubetest.Server {
 		if crd.Spec.Names.Plural == "actionsets" {
 			for i := range crd.Spec.Versions {
 				crd.Spec.Versions[i].Subresources, crd.Spec.Versions[i].SelectableFields = nil, nil
+				schema := undemanding(*crd.Spec.Versions[i].Schema.OpenAPIV3Schema)
+				delete(schema.Properties["status"].Properties, "conditions")
+				crd.Spec.Versions[i].Schema.OpenAPIV3Schema = &schema
 			}
 		}
 		content, err = yaml.Marshal(crd)
@@ -51,4 +55,20 @@ func oldServer(t *testing.T) *kubetest.Server {
 	old := kubetest.Start(t)
 	old.InstallCRDs(t, dir)
 	return old
+}
+
+// undemanding is a schema that refuses no value of the right type.
+func undemanding(s apiextensionsv1.JSONSchemaProps) apiextensionsv1.JSONSchemaProps {
+	s.Required, s.Enum, s.XValidations, s.Pattern = nil, nil, nil, ""
+	s.MinLength, s.MaxLength, s.MinItems, s.MaxItems = nil, nil, nil, nil
+	for name, property := range s.Properties {
+		s.Properties[name] = undemanding(property)
+	}
+	if s.Items != nil && s.Items.Schema != nil {
+		*s.Items.Schema = undemanding(*s.Items.Schema)
+	}
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+		*s.AdditionalProperties.Schema = undemanding(*s.AdditionalProperties.Schema)
+	}
+	return s
 }

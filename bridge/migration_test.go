@@ -23,6 +23,17 @@ import (
 const leftRunning = `{"status":{"state":"running","actions":[{"name":"backup","blueprint":"bp","phases":[
 	{"name":"dump","state":"complete","output":{"path":"a/b"}},{"name":"upload","state":"running"}]}]}}`
 
+// leftWhole is the same as Kanister writes it: every field, the deferPhase that the
+// action does not have, the artifacts as they stand in the blueprint.
+const leftWhole = `{"status":{"state":"running","error":{"message":""},
+	"progress":{"runningPhase":"upload","percentCompleted":"50.00","sizeUploadedB":7,"lastTransitionTime":"2026-01-02T03:04:05Z"},
+	"actions":[{"name":"backup","blueprint":"bp","object":{"apiVersion":"","group":"","resource":"","kind":"Namespace","name":"x","namespace":"x"},
+		"artifacts":{"dump":{"keyValue":{"path":"{{ .Phases.dump.Output.path }}"}}},
+		"deferPhase":{"name":"","state":"","progress":{}},
+		"phases":[
+			{"name":"dump","state":"complete","output":{"path":"a/b"},"progress":{"progressPercent":"100","lastTransitionTime":"2026-01-02T03:04:05Z"}},
+			{"name":"upload","state":"running","progress":{"progressPercent":"0"}}]}]}}`
+
 // left makes an ActionSet that another engine began, and left.
 func (w *world) left(name string) *kanister.ActionSet {
 	w.t.Helper()
@@ -119,7 +130,7 @@ func TestTheChartTakesKanistersCRDsOver(t *testing.T) {
 	}
 	uids := map[string]types.UID{"actionsets": crd("actionsets"), "blueprints": crd("blueprints"), "profiles": crd("profiles")}
 	as := w.create("left")
-	_, err = w.clients.ActionSets(w.namespace).Patch(ctx, as.Name, types.MergePatchType, []byte(leftRunning), metav1.PatchOptions{FieldManager: "controller"})
+	_, err = w.clients.ActionSets(w.namespace).Patch(ctx, as.Name, types.MergePatchType, []byte(leftWhole), metav1.PatchOptions{FieldManager: "controller"})
 	require.NoError(t, err)
 	_, err = w.clients.Blueprints(w.namespace).Create(ctx, &kanister.Blueprint{
 		ObjectMeta: metav1.ObjectMeta{Name: "bp"},
@@ -166,6 +177,8 @@ func TestTheChartTakesKanistersCRDsOver(t *testing.T) {
 	w.mark(as, annotation(salvor.AnnotationAdopt, salvor.AdoptContinue), nil)
 	run, _ := w.run(as)
 	require.NotNil(t, run.Actions[0].Recovered)
+	w.condition(as, "Recovered", metav1.ConditionTrue)
+	assert.Empty(t, w.status(as, kanister.StatePending).Actions[0].Artifacts, "templates are no artifacts")
 
 	out, err = helm(t, kubeconfig, "uninstall", "salvor", "--namespace", "salvor")
 	require.NoError(t, err, out)

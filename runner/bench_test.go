@@ -55,6 +55,7 @@ func newBenchOn(t *testing.T, js jetstream.JetStream, change func(*kanister.Blue
 	t.Helper()
 	b := &bench{t: t, js: js, kube: fake.NewClientset(
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}},
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "c"}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}, Data: map[string][]byte{"password": []byte("hunter2-and-more")}},
 	)}
 	b.runs = stream.NewRuns(b.js, event.SourceDispatcher)

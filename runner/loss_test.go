@@ -50,7 +50,7 @@ func goodArgs() map[string]kanister.JSONMap {
 		"MultiContainerRun": {
 			"namespace": "shop", "backgroundImage": "x", "backgroundCommand": []any{"x"}, "outputImage": "x", "outputCommand": []any{"x"},
 		},
-		"PrepareData":              pod,
+		"PrepareData":              {"namespace": "shop", "image": "x", "command": []any{"x"}, "volumes": volumes},
 		"ScaleWorkload":            {"replicas": 0, "kind": "Deployment", "namespace": "shop", "name": "x"},
 		"Wait":                     {"timeout": "1m", "conditions": conditions},
 		"WaitV2":                   {"timeout": "1m", "conditions": conditions},

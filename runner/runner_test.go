@@ -397,5 +397,7 @@ func TestVersionThatAFunctionDoesNotHave(t *testing.T) {
 	assert.Equal(t, event.ReportSucceeded, b.report().Kind)
 	assert.Contains(t, b.log.String(), `"preferredVersion":"v1.2.3"`)
 	assert.Contains(t, b.log.String(), "KubeTask has no such version; it runs as v0.0.0")
+	assert.Contains(t, b.log.String(), `"kanister.io/JobID":"7"`, "an ActionSet's labels of Kanister's are in its logs, under their whole names")
+	assert.NotContains(t, b.log.String(), `"other":"x"`)
 	b.settled()
 }

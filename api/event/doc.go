@@ -13,6 +13,9 @@
 //	         salvor.fired.<shard>.<ns>.<uid>                   the stream itself → dispatcher
 //	DLQ      salvor.dlq.<ns>.<uid>                             what was set aside
 //
+// And buckets: LEASES (claims of runners, marks), TRIGGERS (what triggers have to
+// remember), OUTCOMES (what became of events), BLOBS (what is too large to travel inline).
+//
 // Every message is a CloudEvent in binary content mode; its data is one of the
 // types Run, Job, Report, Timer and DeadLetter as JSON, or, on EVENTS, what its publisher sent.
 //

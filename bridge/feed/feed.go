@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -20,8 +21,6 @@ import (
 )
 
 const (
-	// readers is how many requests are served at the same time.
-	readers = 64
 	// idle is after how long without an event an empty line is written.
 	idle = 15 * time.Second
 	// writeTimeout is how long a reader may take for what is written to it.
@@ -51,14 +50,14 @@ type Config struct {
 type Feed struct {
 	Config
 
-	slots chan struct{}
+	seats seats
 	// ended is closed when those who follow are to be sent away.
 	ended chan struct{}
 }
 
 // New returns a feed. Its requests end with Run.
 func New(c Config) *Feed {
-	return &Feed{Config: c, slots: make(chan struct{}, readers), ended: make(chan struct{})}
+	return &Feed{Config: c, ended: make(chan struct{})}
 }
 
 // Run sends those who follow away when ctx ends. It is called once.
@@ -81,8 +80,8 @@ func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	namespace := r.PathValue("namespace")
-	if namespace != "" && len(f.Namespaces) > 0 && !slices.Contains(f.Namespaces, namespace) {
-		f.refuse(w, http.StatusNotFound, "namespace", fmt.Errorf("namespace %s is not served here", namespace))
+	if namespace != "" && !f.serves(namespace) {
+		f.refuse(w, http.StatusNotFound, "namespace", fmt.Errorf("%q is not a namespace that is served here", namespace))
 		return
 	}
 	q, err := parse(r.URL.Query(), f.Clock.Now())
@@ -99,14 +98,22 @@ func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, http.StatusForbidden, "forbidden", errors.New(forbidden(namespace)))
 		return
 	}
-	select {
-	case f.slots <- struct{}{}:
-		defer func() { <-f.slots }()
+	code, leave := f.seats.take(reader(r))
+	switch code {
+	case 0:
+		defer leave()
+	case http.StatusTooManyRequests:
+		f.refuse(w, code, "rate", fmt.Errorf("%d of one reader's requests are served at a time; end another one", readersOfOne))
+		return
 	default:
-		f.refuse(w, http.StatusServiceUnavailable, "full", fmt.Errorf("%d readers are served at a time; come again later", readers))
+		f.refuse(w, code, "full", fmt.Errorf("%d readers are served at a time; come again later", readers))
 		return
 	}
 	f.show(w, r, namespace, q)
+}
+
+func (f *Feed) serves(namespace string) bool {
+	return len(validation.IsDNS1123Label(namespace)) == 0 && (len(f.Namespaces) == 0 || slices.Contains(f.Namespaces, namespace))
 }
 
 func forbidden(namespace string) string {
@@ -173,13 +180,15 @@ type problem struct {
 }
 
 func (f *Feed) refuse(w http.ResponseWriter, code int, reason string, err error) {
-	if code == http.StatusServiceUnavailable {
+	if code == http.StatusServiceUnavailable || code == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	if err := json.NewEncoder(w).Encode(problem{Error: err.Error(), Reason: reason}); err != nil {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // <namespace> is for people to read
+	if err := encoder.Encode(problem{Error: err.Error(), Reason: reason}); err != nil {
 		f.Log.Debug().Err(err).Msg("the reader did not wait for the answer")
 	}
 }

@@ -154,6 +154,9 @@ func TestWhatIsKept(t *testing.T) {
 		assert.Equal(t, "application/x-ndjson", response.header.Get("Content-Type"))
 		assert.Equal(t, want, w.ids(response, 0), path)
 	}
+	for _, path := range []string{"/lifecycle/%2A", "/lifecycle/%3E", "/lifecycle/sh.op", "/lifecycle/Shop"} {
+		assert.Equal(t, http.StatusNotFound, w.get(path, "").code, "%s names no namespace", path)
+	}
 }
 
 // Who follows sees what happens, and the end of the bridge ends it.
@@ -176,6 +179,35 @@ func TestFollow(t *testing.T) {
 	assert.Empty(t, w.ids(all, 0))
 }
 
+// One reader takes no more than half of the seats, and gives them back.
+func TestOneReaderLeavesRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	follow := func(user string) (answer, context.CancelFunc) {
+		ctx, leave := context.WithCancel(t.Context())
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/lifecycle/shop?follow=true", nil)
+		require.NoError(t, err)
+		request.Header.Set("X-User", user)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		t.Cleanup(func() { leave(); _ = response.Body.Close() })
+		return answer{response.StatusCode, response.Header, response.Body}, leave
+	}
+	var leave context.CancelFunc
+	for range 32 {
+		var got answer
+		got, leave = follow("")
+		require.Equal(t, http.StatusOK, got.code)
+	}
+	refused, _ := follow("")
+	assert.Equal(t, http.StatusTooManyRequests, refused.code)
+	assert.NotEmpty(t, refused.header.Get("Retry-After"))
+	other, _ := follow("ann")
+	assert.Equal(t, http.StatusOK, other.code)
+	leave()
+	require.Eventually(t, func() bool { got, _ := follow(""); return got.code == http.StatusOK }, 3*time.Minute, 10*time.Millisecond)
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "shop", "mail")
@@ -191,7 +223,7 @@ func TestRefusals(t *testing.T) {
 		{"/lifecycle/mail", "ann", "in namespace mail", 403},
 		{"/lifecycle/shop", "eve", "in namespace shop", 403},
 		{"/lifecycle/shop", "bob", "could not be found out now", 503},
-		{"/lifecycle/else", "", "namespace else is not served here", 404},
+		{"/lifecycle/else", "", `"else" is not a namespace that is served here`, 404},
 		{"/lifecycle?folow=true", "", "folow is not known here", 400},
 		{"/lifecycle?follow=maybe", "", "neither true nor false", 400},
 		{"/lifecycle?since=yesterday", "", "neither a length of time", 400},

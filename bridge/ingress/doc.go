@@ -14,6 +14,7 @@
 //	403  forbidden: known, but may not; origin: of a handshake
 //	404  path, namespace; undecided: nothing is known of the event
 //	405  method
+//	408  timeout: the body came too slowly; Retry-After says when to come again
 //	413  too_large
 //	415  media_type: a CloudEvents format other than JSON
 //	429  rate of this sender; full: the stream, or the room for bodies of requests under

@@ -17,6 +17,7 @@ const (
 	reasonForbidden    = "forbidden"
 	reasonOrigin       = "origin"
 	reasonNamespace    = "namespace"
+	reasonTimeout      = "timeout"
 	reasonTooLarge     = "too_large"
 	reasonMediaType    = "media_type"
 	reasonMalformed    = "malformed"
@@ -44,7 +45,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		refused: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "salvor_bridge_event_requests_rejected_total",
 			Help: "Requests and NATS messages refused, by reason: path, method, unauthorized, audience, signature, expired, replayed, " +
-				"forbidden, origin, namespace, too_large, media_type, malformed, undecided, rate, full, unavailable, dropped (core NATS only).",
+				"forbidden, origin, namespace, timeout, too_large, media_type, malformed, undecided, rate, full, unavailable, dropped (core NATS only).",
 		}, []string{"reason"}),
 		waiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "salvor_bridge_event_requests_waiting",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -102,6 +103,11 @@ func readAll(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
 		return nil, TooLarge(most)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		refused := refuse(http.StatusRequestTimeout, reasonTimeout, "the body did not come within %s; send it again", readTimeout)
+		refused.After = time.Second
+		return nil, refused
 	}
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, reasonMalformed, "the body ended early: %w", err)

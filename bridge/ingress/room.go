@@ -67,6 +67,10 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (read func() ([]by
 			return body, err
 		}
 		called = true
+		if r.ContentLength > s.MaxBytes { // it need not be sent to be refused
+			err = TooLarge(s.MaxBytes)
+			return nil, err
+		}
 		size := s.MaxBytes
 		if r.ContentLength >= 0 {
 			size = min(size, r.ContentLength)

@@ -1,8 +1,10 @@
 package ingress
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,48 @@ func TestSlowBodiesAreBounded(t *testing.T) {
 		defer e.server.room.mu.Unlock()
 		return len(e.server.room.held) == 0 && e.server.room.left == int64(len(body))
 	}, 3*time.Minute, time.Millisecond, "all is given back")
+}
+
+// A body that comes too slowly is not what is wrong with it: it may be sent again.
+func TestABodyThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, nil)
+	hurried := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, http.NewResponseController(w).SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+		e.server.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(hurried.Close)
+	never, rest := io.Pipe()
+	defer func() { assert.NoError(t, rest.Close()) }()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, hurried.URL+"/events", never)
+	require.NoError(t, err)
+	request.ContentLength = 100
+	request.Header.Set("Content-Type", "application/cloudevents+json")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, response.Body.Close()) }()
+	assert.Equal(t, http.StatusRequestTimeout, response.StatusCode)
+	assert.NotEmpty(t, response.Header.Get("Retry-After"))
+	assert.InDelta(t, 1, testutil.ToFloat64(e.metrics.refused.WithLabelValues(reasonTimeout)), 0)
+}
+
+// What says that it is too large is refused before it is sent, and takes no room.
+func TestTooLargeIsKnownBefore(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, nil)
+	e.server.room = newRoom(0, 1)
+	never, rest := io.Pipe()
+	defer func() { assert.NoError(t, rest.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url+"/events", never)
+	require.NoError(t, err)
+	request.ContentLength = 1 << 20 // more than net/http reads before it answers
+	request.Header.Set("Content-Type", "application/cloudevents+json")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, response.Body.Close()) }()
+	assert.Equal(t, http.StatusRequestEntityTooLarge, response.StatusCode)
 }
 
 // One sender leaves room for others, and has some at any rate.

@@ -224,7 +224,9 @@ func (s *Server) answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // <namespace> is for people to read, and nobody takes JSON for HTML
+	if err := encoder.Encode(body); err != nil {
 		s.Log.Debug().Err(err).Msg("the sender did not wait for the answer")
 	}
 }

@@ -298,7 +298,7 @@ func TestRefusals(t *testing.T) {
 		for _, path := range []string{"/", "/healthz", "/events/a/b"} {
 			code, _, body := e.post(path, good, "")
 			assert.Equal(t, http.StatusNotFound, code, path)
-			assert.Contains(t, body, "POST CloudEvents to /events")
+			assert.Contains(t, body, "POST CloudEvents to /events, or to /events/<namespace>", "as a person reads it")
 		}
 	})
 	t.Run("namespace", func(t *testing.T) {

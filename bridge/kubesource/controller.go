@@ -229,6 +229,19 @@ func (c *Controller) compare(ctx context.Context, k key, t *salvor.ActionTrigger
 	if err != nil {
 		return err
 	}
+	if len(is.found) > 0 {
+		newest, err := c.recall(ctx, t)
+		if err != nil {
+			return err
+		}
+		if newest.revision != m.revision {
+			// Another bridge has told some of it, and perhaps saw one by one what came
+			// together here. What is new after that is seen when both the record and
+			// the watch were read again.
+			c.startOver(k)
+			return nil
+		}
+	}
 	if !t.Spec.Suspend {
 		for i := range is.found {
 			if _, err := c.Events.Publish(ctx, t.Namespace, is.found[i]); err != nil {
@@ -243,12 +256,9 @@ func (c *Controller) compare(ctx context.Context, k key, t *salvor.ActionTrigger
 		}
 		revision, err := c.Store.Put(ctx, event.BaselineKey(string(t.UID)), value, m.revision)
 		if err != nil {
-			c.mu.Lock()
-			delete(c.seen, k) // it is read again
-			c.mu.Unlock()
+			c.startOver(k)
 			if errors.Is(err, stream.ErrConflict) {
-				c.queue.AddRateLimited(k) // another bridge wrote it
-				return nil
+				return nil // another bridge wrote it
 			}
 			return fmt.Errorf("remember what trigger %s/%s has seen: %w", t.Namespace, t.Name, err)
 		}
@@ -256,6 +266,14 @@ func (c *Controller) compare(ctx context.Context, k key, t *salvor.ActionTrigger
 	}
 	c.tell(t, verdict(is.tooMany))
 	return nil
+}
+
+// startOver has what the trigger has seen read again a moment later.
+func (c *Controller) startOver(k key) {
+	c.mu.Lock()
+	delete(c.seen, k)
+	c.mu.Unlock()
+	c.queue.AddRateLimited(k)
 }
 
 // recall reads what the trigger has seen.

@@ -37,7 +37,7 @@ func (c *Controller) act(ctx context.Context, t *salvor.ActionTrigger, namespace
 	case begin:
 		return c.begin(ctx, t, namespace, s)
 	case again:
-		return c.again(ctx, namespace, s)
+		return c.again(ctx, t, namespace, s)
 	case remove:
 		c.log(namespace, s.backup.name).Info().Msg("ActionSet removed, which spec.keep of its trigger does not keep; no data hang on it alone")
 		return c.delete(ctx, namespace, &s.backup, resultRemoved)
@@ -57,19 +57,28 @@ func (c *Controller) begin(ctx context.Context, t *salvor.ActionTrigger, namespa
 	if backup.ResourceVersion != s.backup.version {
 		return errChanged
 	}
+	prune, err := c.firstPrune(ctx, t, backup)
+	if err != nil {
+		return err
+	}
+	return c.create(ctx, prune)
+}
+
+// firstPrune is what removes the data of a backup, if the blueprint can.
+func (c *Controller) firstPrune(ctx context.Context, t *salvor.ActionTrigger, backup *kanister.ActionSet) (*kanister.ActionSet, error) {
 	prune, err := newPrune(t, backup)
 	if err != nil {
-		return &problemError{reasonRefused, err}
+		return nil, &problemError{reasonRefused, err}
 	}
 	for i := range prune.Spec.Actions {
 		a := &prune.Spec.Actions[i]
-		action, err := c.action(ctx, namespace, a)
+		action, err := c.action(ctx, backup.Namespace, a)
 		if err != nil {
-			return fmt.Errorf("remove the data of ActionSet %s: %w", backup.Name, err)
+			return nil, fmt.Errorf("remove the data of ActionSet %s: %w", backup.Name, err)
 		}
-		adapt(a, action, namespace)
+		adapt(a, action, backup.Namespace)
 	}
-	return c.create(ctx, prune)
+	return prune, nil
 }
 
 // action is that of the blueprint which removes data.
@@ -90,7 +99,7 @@ func (c *Controller) action(ctx context.Context, namespace string, a *kanister.A
 	return action, nil
 }
 
-func (c *Controller) again(ctx context.Context, namespace string, s *step) error {
+func (c *Controller) again(ctx context.Context, t *salvor.ActionTrigger, namespace string, s *step) error {
 	failed, err := c.get(ctx, namespace, &s.prune)
 	if err != nil {
 		return err
@@ -98,7 +107,19 @@ func (c *Controller) again(ctx context.Context, namespace string, s *step) error
 	if failed.Spec == nil || failed.ResourceVersion != s.prune.version {
 		return errChanged
 	}
-	if err := c.create(ctx, nextPrune(failed)); err != nil {
+	next := nextPrune(failed)
+	if s.backup.uid != "" && doesOther(failed, t) {
+		backup, err := c.get(ctx, namespace, &s.backup)
+		if err != nil {
+			return err
+		}
+		anew, err := c.firstPrune(ctx, t, backup)
+		if err != nil {
+			return err
+		}
+		next.Spec = anew.Spec
+	}
+	if err := c.create(ctx, next); err != nil {
 		return err
 	}
 	return c.delete(ctx, namespace, &s.prune, resultDiscarded)

@@ -130,6 +130,9 @@ func decide(in input) plan {
 // retry is the next try of a prune that failed, if it is due.
 func (p *plan) retry(in input, backup, failed seen, others bool) (step, bool) {
 	due := failed.ended.Add(backoff(failed.attempt))
+	if in.keep != nil && backup.uid != "" && failed.action != "" && failed.action != removes(in.keep) {
+		due = in.now // another action was named since
+	}
 	why := fmt.Sprintf("ActionSet %s, which removes the data of %s, failed: %s", failed.name, failed.of, failed.failure)
 	switch {
 	case in.keep == nil:

@@ -33,6 +33,11 @@ func aPrune(of string, attempt int, s state, h int) seen {
 	}
 }
 
+func by(action string, s seen) seen {
+	s.action = action
+	return s
+}
+
 func keepOne() *salvor.Retention { return &salvor.Retention{Count: new(int32(1))} }
 
 func words(steps []step) string {
@@ -57,6 +62,8 @@ func TestDecide(t *testing.T) {
 		{"its data are gone", []seen{aBackup("a", 1), aBackup("b", 2)}, []seen{aPrune("b", 1, good, 0)}, "finish b", "", ""},
 		{"its ActionSet too", []seen{aBackup("a", 1)}, []seen{aPrune("b", 1, good, 0)}, "discard b-prune", "", ""},
 		{"failed, not due", []seen{aBackup("a", 1), aBackup("b", 2)}, []seen{aPrune("b", 9, bad, 1)}, "", "", reasonPruneFailed},
+		{"failed, not due, and another action is named", []seen{aBackup("a", 1), aBackup("b", 2)}, []seen{by("purge", aPrune("b", 9, bad, 1))}, "", "again b", reasonPruneFailed},
+		{"failed, not due, by the action that is named", []seen{aBackup("a", 1), aBackup("b", 2)}, []seen{by("delete", aPrune("b", 9, bad, 1))}, "", "", reasonPruneFailed},
 		{"failed and due", []seen{aBackup("a", 1), aBackup("b", 2)}, []seen{aPrune("b", 1, bad, 1)}, "", "again b", reasonPruneFailed},
 		{"failed, due, deleted by hand", []seen{aBackup("a", 1)}, []seen{aPrune("b", 1, bad, 1)}, "", "again b-prune", reasonPruneFailed},
 		{"failed, due, and nothing else is left", []seen{aBackup("b", 2)}, []seen{aPrune("b", 1, bad, 1)}, "", "", reasonPruneFailed},

@@ -22,7 +22,8 @@
 // one without, that itself is. So there is never an artifact without an ActionSet: the
 // backup's stays until the prune is complete, and the next attempt is made before the
 // one that failed is deleted, which names the artifacts should somebody have deleted
-// the backup's meanwhile.
+// the backup's meanwhile. That attempt runs the action that the trigger names by then:
+// who named a wrong one mends it there.
 //
 // # What never goes
 //

@@ -256,10 +256,10 @@ func (a api) Create(_ context.Context, as *kanister.ActionSet, _ metav1.CreateOp
 func (a api) judgeCreate(as *kanister.ActionSet) {
 	name, uid, _ := strings.Cut(as.Annotations[salvor.AnnotationPrunes], "/")
 	triggerUID := as.Annotations[salvor.AnnotationTriggerUID]
-	alive := slices.ContainsFunc(slices.Collect(maps.Values(a.triggers)), func(t *salvor.ActionTrigger) bool {
-		return string(t.UID) == triggerUID && !t.Spec.Suspend && t.Spec.Keep != nil
+	owners := slices.DeleteFunc(slices.Collect(maps.Values(a.triggers)), func(t *salvor.ActionTrigger) bool {
+		return string(t.UID) != triggerUID || t.Spec.Suspend || t.Spec.Keep == nil
 	})
-	if !alive {
+	if len(owners) == 0 {
 		a.fault("%s is made although its trigger is gone, suspended or keeps everything", as.Name)
 	}
 	if a.noBlueprint && as.Annotations[salvor.AnnotationPruneAttempt] == "1" {
@@ -271,6 +271,9 @@ func (a api) judgeCreate(as *kanister.ActionSet) {
 	}
 	if exists && !a.otherWhole(backup, as.Annotations[salvor.AnnotationPruneAttempt] == "1") {
 		a.fault("%s removes the newest backup, %s", as.Name, name)
+	}
+	if asked := cmp.Or(owners[0].Spec.Keep.Action, "delete"); exists && string(backup.UID) == uid && as.Spec.Actions[0].Name != asked {
+		a.fault("%s runs action %s, and the trigger asks for %s", as.Name, as.Spec.Actions[0].Name, asked)
 	}
 	for _, path := range given(as) {
 		for _, o := range a.all() {

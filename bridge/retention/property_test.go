@@ -54,7 +54,7 @@ func (h *history) controller() *Controller {
 			if h.noBlueprint {
 				return nil, &blueprint.Error{Reason: event.ReasonNotFound, Err: errors.New("no blueprint")}
 			}
-			bp := &kanister.Blueprint{Actions: map[string]*kanister.BlueprintAction{"delete": {}}}
+			bp := &kanister.Blueprint{Actions: map[string]*kanister.BlueprintAction{"delete": {}, "purge": {}}}
 			bp.Name = name
 			return bp, nil
 		},
@@ -217,6 +217,11 @@ func (h *history) actions() map[string]func(*rapid.T) {
 		"suspend": func(t *rapid.T) {
 			if owner, ok := h.triggers[aTrigger(t)]; ok {
 				owner.Spec.Suspend = !owner.Spec.Suspend
+			}
+		},
+		"other action": func(t *rapid.T) {
+			if owner, ok := h.triggers[aTrigger(t)]; ok && owner.Spec.Keep != nil {
+				owner.Spec.Keep.Action = rapid.SampledFrom([]string{"", "delete", "purge"}).Draw(t, "action")
 			}
 		},
 		"trigger goes": func(t *rapid.T) { delete(h.triggers, aTrigger(t)) },

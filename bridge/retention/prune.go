@@ -33,10 +33,21 @@ func pruneName(triggerUID, backup, backupUID string, attempt int) string {
 	return strings.TrimRight(backup[:min(len(backup), maxName-len(suffix))], "-") + suffix
 }
 
+// removes is the action that removes data.
+func removes(keep *salvor.Retention) string { return cmp.Or(keep.Action, defaultAction) }
+
+// doesOther reports whether a prune runs another action than the one that the trigger
+// asks for now: spec.keep.action was mended since.
+func doesOther(prune *kanister.ActionSet, t *salvor.ActionTrigger) bool {
+	return t != nil && t.Spec.Keep != nil && slices.ContainsFunc(prune.Spec.Actions, func(a kanister.ActionSpec) bool {
+		return a.Name != removes(t.Spec.Keep)
+	})
+}
+
 // newPrune is the ActionSet that removes the data of a backup: its actions with their
 // artifacts, under the name of the action that removes.
 func newPrune(t *salvor.ActionTrigger, backup *kanister.ActionSet) (*kanister.ActionSet, error) {
-	spec, err := pruneSpec(backup, cmp.Or(t.Spec.Keep.Action, defaultAction))
+	spec, err := pruneSpec(backup, removes(t.Spec.Keep))
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,8 @@ type seen struct {
 	// were made for that, it included.
 	of, ofUID string
 	attempt   int
+	// action that it runs.
+	action string
 }
 
 func look(as *kanister.ActionSet) seen {
@@ -61,6 +63,9 @@ func look(as *kanister.ActionSet) seen {
 	if name, uid, ok := strings.Cut(as.Annotations[salvor.AnnotationPrunes], "/"); ok && as.Labels[salvor.LabelPrunes] != "" {
 		s.of, s.ofUID = name, uid
 		s.attempt, _ = strconv.Atoi(as.Annotations[salvor.AnnotationPruneAttempt]) // 0 is the lowest
+		if as.Spec != nil && len(as.Spec.Actions) > 0 {
+			s.action = as.Spec.Actions[0].Name
+		}
 	}
 	if as.Status == nil {
 		return s

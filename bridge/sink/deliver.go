@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -102,6 +103,13 @@ func (s *sink) attempt(ctx context.Context, d *delivery) verdict {
 		}
 	}
 	request.Header.Set("User-Agent", "salvor")
+	token, err := s.Options.token(s.target.host)
+	if err != nil {
+		return verdict{result: resultAgain, reason: err.Error()}
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	began := s.Clock.Now()
 	response, err := s.client.Do(request)
 	if err != nil {
@@ -110,6 +118,9 @@ func (s *sink) attempt(ctx context.Context, d *delivery) verdict {
 	defer func() { _ = response.Body.Close() }()                           // read to its end or given up
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, answerLimit)) // the status said all
 	s.Metrics.took(s.target.name, s.Clock.Since(began).Seconds())
+	if token != "" && response.StatusCode == http.StatusUnauthorized {
+		return verdict{result: resultAgain, reason: "it answered 401 Unauthorized; put a token that it takes into --sink-tokens"}
+	}
 	return judge(response.StatusCode, response.Header, s.Clock.Now())
 }
 

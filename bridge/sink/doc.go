@@ -18,7 +18,8 @@
 //	408, 429, 5xx    tried again, after Retry-After if that is longer than the backoff
 //	no answer        tried again
 //	3xx              given up: a redirected POST would be a GET, or go who knows where
-//	other 4xx        given up: the same again would be refused again
+//	other 4xx        given up: the same again would be refused again; but for 401 where
+//	                 a token was sent, which may be renewed
 //
 // After Attempts, or when the event is older than MaxAge, it is given up too. What is
 // given up is a dead letter on DLQ that names the sink, the last answer and the whole
@@ -37,6 +38,9 @@
 // The lifecycle events of package event, as they are on the stream, with the
 // extensions of K_CE_OVERRIDES on top. A sink begins with what happens after it was
 // first seen. One that is not configured any more is forgotten after a week.
+//
+// A sink whose host has a file among Tokens is sent the bearer token in it. By host, so
+// that no endpoint is shown the token of another.
 //
 // # What is never said
 //

@@ -35,6 +35,9 @@ type Options struct {
 	CAFile string
 	// CA is the same as PEM, from K_CA_CERTS. Default: none.
 	CA string
+	// Tokens is a directory with bearer tokens. A file has the name of a sink's host, and
+	// the sinks of that host are sent what is in it. Default: none is sent.
+	Tokens string
 }
 
 // DefaultOptions are the documented defaults.
@@ -48,6 +51,7 @@ func (o *Options) BindFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Attempts, "sink-attempts", o.Attempts, "attempts after which an event that a sink does not take becomes a dead letter")
 	fs.DurationVar(&o.MaxAge, "sink-max-age", o.MaxAge, "age at which an event that a sink does not take becomes a dead letter")
 	fs.DurationVar(&o.Timeout, "sink-timeout", o.Timeout, "time limit of one request to a sink")
+	fs.StringVar(&o.Tokens, "sink-tokens", o.Tokens, "directory with bearer tokens for sinks: one file for each host that wants one, with its name; changes count at once")
 	fs.StringVar(&o.CAFile, "sink-ca-file", o.CAFile, "file with authorities that sinks' certificates may be signed by besides the system's, PEM")
 }
 
@@ -72,12 +76,15 @@ func (o *Options) Validate() error {
 	if _, err := o.authorities(); err != nil {
 		errs = append(errs, err)
 	}
+	if o.Tokens != "" {
+		errs = append(errs, o.tokensThere())
+	}
 	return errors.Join(errs...)
 }
 
 // target is one endpoint.
 type target struct {
-	url string
+	url, host string
 	// name for people: the host and a hash, since the rest may be secret.
 	name string
 	// key is a hash of the address.
@@ -99,7 +106,7 @@ func (o *Options) targets() ([]target, error) {
 		u.Fragment = ""
 		sum := sha256.Sum256([]byte(u.String()))
 		key := hex.EncodeToString(sum[:5])
-		t := target{url: u.String(), name: u.Hostname() + "-" + key[:6], key: key}
+		t := target{url: u.String(), host: u.Hostname(), name: u.Hostname() + "-" + key[:6], key: key}
 		if !slices.Contains(targets, t) {
 			targets = append(targets, t)
 		}

@@ -79,6 +79,8 @@ func TestOptions(t *testing.T) {
 		"--sink-ca-file: open":  func(o *Options) { o.CAFile = file + "x" },
 		"holds no certificate":  func(o *Options) { o.CAFile = file },
 		"K_CA_CERTS holds no":   func(o *Options) { o.CA = "x" },
+		"--sink-tokens: give a": func(o *Options) { o.Tokens = file + "x" },
+		"it is no directory":    func(o *Options) { o.Tokens = file },
 	} {
 		o := DefaultOptions()
 		change(&o)

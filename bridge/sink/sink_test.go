@@ -6,7 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,6 +86,25 @@ type world struct {
 	stop    func()
 	// last is the place of the last event on the stream.
 	last uint64
+	log  said
+}
+
+// said is a log that may be read while it is written.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *said) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(line)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 func newWorld(t *testing.T, urls ...string) *world {
@@ -98,7 +120,7 @@ func (w *world) start() *world {
 	w.metrics = prometheus.NewRegistry()
 	sinks, err := sink.New(sink.Config{
 		Events: stream.NewEvents(w.js), Letters: stream.NewDeadLetters(w.js), Clock: w.clock,
-		Log: zerolog.New(zerolog.NewTestWriter(w.t)), Options: w.options, Metrics: sink.NewMetrics(w.metrics),
+		Log: zerolog.New(io.MultiWriter(zerolog.NewTestWriter(w.t), &w.log)), Options: w.options, Metrics: sink.NewMetrics(w.metrics),
 	})
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -182,6 +204,60 @@ func TestAnEventIsDelivered(t *testing.T) {
 
 // A sink that fails for a while gets everything, the events of a run in their order,
 // and a run that it has trouble with holds up no other.
+// A host is sent the token that its file holds at the time, and no other host's; while
+// that cannot be read nothing is sent without it.
+func TestTheTokenOfAHost(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, nil)
+	w := newWorld(t, e.URL)
+	w.options.Tokens = t.TempDir()
+	file := filepath.Join(w.options.Tokens, "127.0.0.1")
+	put := func(path, text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
+	put(filepath.Join(w.options.Tokens, "localhost"), "of another")
+	w.start()
+	w.publish("r1", "1")
+	w.eventually("delivered", func() bool { return len(e.got()) == 1 })
+	put(file, "canary\n")
+	w.publish("r1", "2")
+	w.eventually("delivered", func() bool { return len(e.got()) == 2 })
+	put(file, "\n")
+	w.publish("r1", "3")
+	w.eventually("tried", func() bool { return strings.Contains(w.log.String(), "holds no bearer token") })
+	assert.Len(t, e.got(), 2)
+	put(file, "renewed")
+	w.eventually("delivered", func() bool { return len(e.got()) == 3 })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, want := range []string{"", "Bearer canary", "Bearer renewed"} {
+		assert.Equal(t, want, e.heads[i].Get("Authorization"))
+	}
+	assert.NotContains(t, w.log.String(), "canary")
+}
+
+// A token that has run out costs no event: it is renewed meanwhile.
+func TestATokenIsRenewed(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer fresh" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	w := newWorld(t, e.URL)
+	w.options.Tokens = t.TempDir()
+	file := filepath.Join(w.options.Tokens, "127.0.0.1")
+	require.NoError(t, os.WriteFile(file, []byte("stale"), 0o600))
+	w.start()
+	w.publish("r1", "1")
+	w.eventually("refused", func() bool { return strings.Contains(w.log.String(), "401 Unauthorized") })
+	require.NoError(t, os.WriteFile(file, []byte("fresh"), 0o600))
+	w.eventually("delivered", func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return len(e.heads) > 0 && e.heads[len(e.heads)-1].Get("Authorization") == "Bearer fresh"
+	})
+	assert.Empty(t, w.letters())
+}
+
 func TestOrderWithinARun(t *testing.T) {
 	t.Parallel()
 	var broken sync.Map

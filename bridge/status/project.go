@@ -78,6 +78,7 @@ func projectPhase(p *event.Phase) kanister.Phase {
 	if p.State == event.StateComplete {
 		out.Progress.PercentCompleted = "100"
 	}
+	out.Progress.ProgressPercent = out.Progress.PercentCompleted // Kanister's name for it
 	switch {
 	case p.EndedAt != nil:
 		out.Progress.LastTransitionTime = seconds(*p.EndedAt)
@@ -101,17 +102,15 @@ func projectOutput(p *event.Phase) kanister.JSONMap {
 func projectProgress(run *event.Run) kanister.ActionProgress {
 	var (
 		out          kanister.ActionProgress
-		done, all    int
+		sum, all     int
 		runningSince time.Time
 		last         = run.CreatedAt
 	)
-	eachPhase(run, func(_ *event.Action, p *event.Phase) {
+	eachPhase(run, func(a *event.Action, p *event.Phase) {
 		all++
-		if p.State == event.StateComplete {
-			done++
-		}
+		sum += percentOf(p)
 		if p.State == event.StateRunning && (out.RunningPhase == "" || after(p.StartedAt, runningSince)) {
-			out.RunningPhase = phaseName(p)
+			out.RunningPhase = nameIn(a, p)
 			if p.StartedAt != nil {
 				runningSince = *p.StartedAt
 			}
@@ -130,21 +129,36 @@ func projectProgress(run *event.Run) kanister.ActionProgress {
 	if run.Cancel != nil {
 		last = latest(last, &run.Cancel.At)
 	}
-	out.PercentCompleted = percent(run.State, done, all)
+	out.PercentCompleted = percent(run.State, sum, all)
 	out.LastTransitionTime = seconds(last)
 	return out
 }
 
-// percent counts phases that ended well, so that a run whose only phase failed
-// does not show 100.
-func percent(s event.State, done, all int) string {
+// percentOf is how much of a phase is done. One that failed counts nothing, so that a
+// run whose only phase failed does not show 100.
+func percentOf(p *event.Phase) int {
+	switch {
+	case p.State == event.StateComplete:
+		return 100
+	case p.State != event.StateRunning || p.Progress == nil:
+		return 0
+	}
+	n, err := strconv.Atoi(p.Progress.PercentCompleted)
+	if err != nil {
+		return 0 // a function that says how far it is in other words
+	}
+	return min(max(n, 0), 99) // until it has ended well
+}
+
+// percent is the mean of the phases', as in Kanister; the deferPhase is one of them.
+func percent(s event.State, sum, all int) string {
 	switch {
 	case s == event.StateComplete:
 		return "100"
 	case all == 0:
 		return "0"
 	}
-	return strconv.Itoa(done * 100 / all)
+	return strconv.Itoa(sum / all)
 }
 
 // failureMessage says why a run failed, naming the phase. It is empty unless the
@@ -159,8 +173,8 @@ func failureMessage(run *event.Run) string {
 		return "failed; no reason was recorded"
 	case failure == nil:
 		return ""
-	case phase != nil && !names(failure.Message, phaseName(phase)):
-		return fmt.Sprintf("action %q, phase %q (%s): %s", action.Spec.Name, phaseName(phase), phase.Func, failure.Message)
+	case phase != nil && !names(failure.Message, phase):
+		return fmt.Sprintf("action %q, phase %q (%s): %s", action.Spec.Name, nameIn(action, phase), phase.Func, failure.Message)
 	case phase == nil && action != nil && !strings.Contains(failure.Message, action.Spec.Name):
 		return fmt.Sprintf("action %q: %s", action.Spec.Name, failure.Message)
 	}
@@ -198,9 +212,14 @@ func firstFailure(run *event.Run) (action *event.Action, phase *event.Phase, fai
 	return action, phase, failure
 }
 
-// names reports whether a message names the phase already.
-func names(message, phase string) bool {
-	return strings.Contains(strings.ToLower(message), "phase") && strings.Contains(message, phase)
+// names reports whether a message names the phase already; of one that has no name it
+// says the function.
+func names(message string, phase *event.Phase) bool {
+	name := phase.Name
+	if name == "" {
+		name = "(" + phase.Func + ")"
+	}
+	return strings.Contains(strings.ToLower(message), "phase") && strings.Contains(message, name)
 }
 
 func cancelReason(run *event.Run) string {
@@ -229,6 +248,17 @@ func phaseName(p *event.Phase) string {
 		return deferName
 	}
 	return p.Name
+}
+
+// nameIn is phaseName, but a core phase without a name, which Kanister runs as well, is
+// told by its place.
+func nameIn(a *event.Action, p *event.Phase) string {
+	for i := range a.Phases {
+		if p.Name == "" && &a.Phases[i] == p {
+			return fmt.Sprintf("phases[%d]", i)
+		}
+	}
+	return phaseName(p)
 }
 
 func latest(t time.Time, others ...*time.Time) time.Time {

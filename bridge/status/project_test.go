@@ -70,8 +70,8 @@ func TestProjectGolden(t *testing.T) {
 			"actions":[{"name":"backup","blueprint":"bp","object":{"kind":"Namespace","name":"ns"},
 				"artifacts":{"dump":{"keyValue":{"path":"a/b"}}},
 				"phases":[
-					{"name":"dump","state":"complete","output":{"n":3,"path":"a/b"},"progress":{"percentCompleted":"100","lastTransitionTime":"2026-01-02T03:04:08Z"}},
-					{"name":"check","state":"complete","progress":{"percentCompleted":"100","lastTransitionTime":"2026-01-02T03:04:09Z"}}]}]}`},
+					{"name":"dump","state":"complete","output":{"n":3,"path":"a/b"},"progress":{"percentCompleted":"100","progressPercent":"100","lastTransitionTime":"2026-01-02T03:04:08Z"}},
+					{"name":"check","state":"complete","progress":{"percentCompleted":"100","progressPercent":"100","lastTransitionTime":"2026-01-02T03:04:09Z"}}]}]}`},
 		"cancelled": {aRun(func(r *event.Run, a *event.Action) {
 			running(r, a)
 			r.State, a.State, a.Phases[0].State, a.Phases[0].EndedAt = event.StateCancelled, event.StateCancelled, event.StateCancelled, at(7)
@@ -144,6 +144,16 @@ func TestProjectProgress(t *testing.T) {
 	}))
 	assert.EqualValues(t, 12, sizes.Progress.SizeUploadedB)
 	assert.Equal(t, "40", sizes.Actions[0].Phases[0].Progress.PercentCompleted)
+	assert.Equal(t, "40", sizes.Actions[0].Phases[0].Progress.ProgressPercent, "as Kanister calls it on a phase")
+	assert.Empty(t, sizes.Progress.ProgressPercent, "and not on the whole")
+	assert.Equal(t, "20", sizes.Progress.PercentCompleted, "the mean of the phases")
+	for said, want := range map[string]string{"100": "49", "-3": "0", "half": "0", "": "0"} {
+		odd := Project(aRun(func(r *event.Run, a *event.Action) {
+			running(r, a)
+			a.Phases[0].Progress = &kanister.PhaseProgress{PercentCompleted: said}
+		}))
+		assert.Equal(t, want, odd.Progress.PercentCompleted, said)
+	}
 	assert.Equal(t, "check", sizes.Progress.RunningPhase, "the phase that started last")
 
 	failedOnly := Project(aRun(func(r *event.Run, a *event.Action) {
@@ -182,6 +192,30 @@ func TestFailureMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Project(c.run).Error.Message) })
 	}
+}
+
+// Kanister runs core phases without a name too: they are not to be taken for the
+// deferPhase.
+func TestPhasesWithoutAName(t *testing.T) {
+	unnamed := func(change func(a *event.Action)) *kanister.ActionSetStatus {
+		return Project(aRun(func(r *event.Run, a *event.Action) {
+			running(r, a)
+			a.Phases[0].Name, a.Phases[1].Name = "", ""
+			a.DeferPhase = &event.Phase{Func: "ScaleWorkload", State: event.StatePending}
+			change(a)
+			r.Failure = a.Failure
+		}))
+	}
+	fail := func(a *event.Action, p *event.Phase, message string) {
+		p.State, p.Failure = event.StateFailed, &event.Failure{Reason: event.ReasonPodFailed, Message: "exit code 3"}
+		a.Failure = &event.Failure{Reason: event.ReasonPodFailed, Message: message}
+	}
+	assert.Equal(t, "phases[0]", unnamed(func(*event.Action) {}).Progress.RunningPhase)
+	// As package decide words them.
+	const ofCore, ofDefer = `action "backup" (actions[0]): phase (KubeTask): exit code 3`, `action "backup" (actions[0]): deferPhase (ScaleWorkload): exit code 3`
+	assert.Equal(t, ofCore, unnamed(func(a *event.Action) { fail(a, &a.Phases[0], ofCore) }).Error.Message)
+	assert.Equal(t, ofDefer, unnamed(func(a *event.Action) { fail(a, a.DeferPhase, ofDefer) }).Error.Message)
+	assert.Equal(t, `action "backup", phase "phases[0]" (KubeTask): exit code 3`, unnamed(func(a *event.Action) { fail(a, &a.Phases[0], "exit code 3") }).Error.Message)
 }
 
 func TestConditions(t *testing.T) {

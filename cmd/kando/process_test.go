@@ -68,7 +68,7 @@ func TestSignalsThroughTheClient(t *testing.T) {
 	t.Parallel()
 	_, address := server(t)
 	cmd, errs := command(t, "process", "client", "-a", address, "-q", "execute", "-p", "-x", "--", "sh", "-c",
-		`n=0; trap 'n=$((n+1)); echo signal $n; [ $n = 2 ] && exit 5' TERM; echo ready; while :; do sleep 0.02; done`)
+		`n=0; trap 'n=$((n+1)); echo signal $n; [ $n -ge 2 ] && exit 5' TERM; echo ready; while :; do sleep 0.02; done`)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

@@ -40,7 +40,7 @@ func podSignatures() []Signature {
 			Args: args([]Argument{
 				required("image", Text, "the image of the pod"),
 				required(argCommand, List, "the command and its arguments"),
-				optional(argNamespace, Text, "Salvor's own, with its service account", "where the pod runs"),
+				optional(argNamespace, Text, "Salvor's own", "where the pod runs"),
 			}, podArgs()),
 		},
 		{
@@ -49,7 +49,7 @@ func podSignatures() []Signature {
 				required(argNamespace, Text, "where the pod runs"),
 				required("image", Text, "the image of the pod"),
 				required(argCommand, List, "the command and its arguments"),
-				optional("volumes", Map, "the claims of the ActionSet's object", "where each claim is mounted, by the claim's name"),
+				optional("volumes", Map, "the claims that the running pods of the ActionSet's workload mount, each at /mnt/prepare_data/<claim>", "where each claim is mounted, by the claim's name"),
 				optional("serviceaccount", Text, "the namespace's default", "the pod's service account"),
 				optional("failOnError", Bool, "false", "whether the failure of the command is one of the phase"),
 			}, podArgs()),
@@ -61,7 +61,7 @@ func podSignatures() []Signature {
 				required("backgroundCommand", List, "the command of the container background; it must end well, too"),
 				required("outputImage", Text, "the image of the container output"),
 				required("outputCommand", List, "the command of the container output; what it publishes are the outputs of the phase"),
-				optional(argNamespace, Text, "Salvor's own, with its service account", "where the pod runs"),
+				optional(argNamespace, Text, "Salvor's own", "where the pod runs"),
 				optional("initImage", Text, "", "the image of a container that runs before both"),
 				optional("initCommand", List, "", "the command of that container; without initImage it is not used"),
 				optional("sharedVolumeMedium", Text, "the node's disk", "the medium of the shared folder: Memory, HugePages, or nothing"),

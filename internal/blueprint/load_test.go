@@ -333,3 +333,60 @@ func TestLoadPassesOverObjectsOfOtherKinds(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []any{"map[]"}, args["command"])
 }
+
+// The kind of an object is taken in any case, as Kanister does, and without a namespace
+// it is in the ActionSet's.
+func TestObjectsOfAPhase(t *testing.T) {
+	_, c := newAPI(t, appManifests()...)
+	bp := parseBlueprint(t, `actions: {backup: {phases: [{name: p, func: KubeTask, objects: {
+      s: {kind: secret, name: aws}, S: {kind: SECRET, name: aws, namespace: app}, c: {kind: configmap, name: settings}, C: {kind: ConfigMap, name: settings}},
+      args: {image: i, command: [
+        '{{ .Phases.p.Secrets.s.Data.key | toString }}', '{{ .CurrentPhase.Secrets.S.Data.key | toString }}',
+        '{{ .Phases.p.ConfigMaps.c.Data.bucket }}', '{{ .CurrentPhase.ConfigMaps.C.Data.bucket }}', '{{ len .Phases.p.Secrets }}{{ len .Phases.p.ConfigMaps }}']}}]}}`)
+	require.Empty(t, Check(bp, "backup"))
+	v, err := Load(t.Context(), c, Scope{Params: &Params{Version: ParamsVersion, Namespace: "app"}, Blueprint: bp, Action: "backup", Kind: event.KindCore})
+	require.NoError(t, err)
+	args, err := v.Args()
+	require.NoError(t, err)
+	assert.Equal(t, []any{canary + "-aws", canary + "-aws", "from-config-map", "from-config-map", "22"}, args["command"])
+}
+
+// A name that functions take, such as credentialsSecret, is looked up in the ActionSet's
+// secrets, then in the objects of the phase itself.
+func TestSecretByItsName(t *testing.T) {
+	_, c := newAPI(t, append(appManifests(), secretOf("other", "Opaque", map[string]string{"key": "x"}))...)
+	bp := parseBlueprint(t, `actions: {backup: {
+      phases: [
+        {name: first, func: KubeTask, objects: {earlier: {kind: Secret, name: other}}, args: {image: i, command: [x]}},
+        {name: second, func: KubeTask, objects: {aws: {kind: Secret, name: other}, own: {kind: Secret, name: other}}, args: {image: i, command: [x]}}],
+      deferPhase: {func: KubeTask, objects: {last: {kind: Secret, name: other}}, args: {image: i, command: [x]}}}}`)
+	for _, tt := range []struct {
+		kind event.PhaseKind
+		name string
+		want string // the Secret's own name
+	}{
+		{event.KindCore, "aws", "aws"},
+		{event.KindCore, "own", "other"},
+		{event.KindCore, "earlier", ""},
+		{event.KindCore, "last", ""},
+		{event.KindDefer, "aws", "aws"},
+		{event.KindDefer, "last", "other"},
+		{event.KindDefer, "own", ""},
+	} {
+		s := Scope{Params: resolved(t, c, appInput()), Blueprint: bp, Action: "backup", Kind: tt.kind}
+		if tt.kind == event.KindCore {
+			s.Phase = 1
+		}
+		v, err := Load(t.Context(), c, s)
+		require.NoError(t, err)
+		found, err := v.Secret(tt.name)
+		require.NoError(t, err)
+		if tt.want == "" {
+			assert.Nil(t, found, "%s of %s", tt.name, tt.kind)
+			continue
+		}
+		if assert.NotNil(t, found, "%s of %s", tt.name, tt.kind) {
+			assert.Equal(t, tt.want, found.Name, "%s of %s", tt.name, tt.kind)
+		}
+	}
+}

@@ -16,13 +16,31 @@ import (
 // [Object spec sets [0] name]. What is reached by the dot of range and with, or by a
 // variable, is not among them. Templates that do not parse name nothing.
 func Names(action *kanister.BlueprintAction) [][]string {
+	return named(action, deepPaths)
+}
+
+// Asked returns those of Names that the templates ask for before they use them: what
+// index looks up in the condition of if or with, or for default. That it may not be
+// there is foreseen.
+func Asked(action *kanister.BlueprintAction) [][]string {
+	return named(action, askedPaths)
+}
+
+// PipedTo returns those of Names that go through a function, as what is written
+// .Object.data.key | b64dec goes through b64dec.
+func PipedTo(action *kanister.BlueprintAction, function string) [][]string {
+	return named(action, func(t *template.Template) [][]string { return pipedPaths(t, function) })
+}
+
+// named is what in finds in the templates of an action, sorted and each once.
+func named(action *kanister.BlueprintAction, in func(*template.Template) [][]string) [][]string {
 	seen := map[string][]string{}
 	for _, text := range texts(action) {
 		t, err := newEngine().parse(text)
 		if err != nil {
 			continue
 		}
-		for _, path := range deepPaths(t) {
+		for _, path := range in(t) {
 			seen[strings.Join(path, "\x00")] = path
 		}
 	}
@@ -72,15 +90,72 @@ func texts(a *kanister.BlueprintAction) []string {
 // deepPaths is paths with what index leads to.
 func deepPaths(t *template.Template) [][]string {
 	var found [][]string
-	if t.Tree == nil || t.Root == nil {
-		return nil
-	}
-	walk(t.Root, true, func(n parse.Node, root bool) {
+	walkAll(t, func(n parse.Node, root bool) {
 		if path := pathOf(n, root); len(path) > 0 {
 			found = append(found, path)
 		}
 	})
 	return found
+}
+
+// askedPaths is what index leads to where a template asks whether something is there.
+func askedPaths(t *template.Template) [][]string {
+	var found [][]string
+	ask := func(pipe *parse.PipeNode, root bool) {
+		walk(pipe, root, func(n parse.Node, root bool) {
+			if command, ok := n.(*parse.CommandNode); ok && isCall(command, "index") {
+				if path := commandPath(command, root); path != nil {
+					found = append(found, path)
+				}
+			}
+		})
+	}
+	walkAll(t, func(n parse.Node, root bool) {
+		switch n := n.(type) {
+		case *parse.IfNode:
+			ask(n.Pipe, root)
+		case *parse.WithNode:
+			ask(n.Pipe, root)
+		case *parse.PipeNode:
+			if calls(n, "default") {
+				ask(n, root)
+			}
+		}
+	})
+	return found
+}
+
+// pipedPaths is what goes through a function.
+func pipedPaths(t *template.Template, function string) [][]string {
+	var found [][]string
+	walkAll(t, func(n parse.Node, root bool) {
+		if pipe, ok := n.(*parse.PipeNode); ok && calls(pipe, function) {
+			walk(pipe, root, func(n parse.Node, root bool) {
+				if path := pathOf(n, root); len(path) > 0 {
+					found = append(found, path)
+				}
+			})
+		}
+	})
+	return found
+}
+
+// walkAll walks a template that may be empty.
+func walkAll(t *template.Template, visit func(n parse.Node, root bool)) {
+	if t.Tree != nil && t.Root != nil {
+		walk(t.Root, true, visit)
+	}
+}
+
+// calls reports whether a command of a pipe calls that function.
+func calls(pipe *parse.PipeNode, function string) bool {
+	return slices.ContainsFunc(pipe.Cmds, func(c *parse.CommandNode) bool { return isCall(c, function) })
+}
+
+// isCall reports whether a command calls that function.
+func isCall(n *parse.CommandNode, function string) bool {
+	name, ok := n.Args[0].(*parse.IdentifierNode)
+	return ok && name.Ident == function
 }
 
 // pathOf is the path that a node leads to from the data, empty when it leads nowhere
@@ -114,8 +189,7 @@ func commandPath(n *parse.CommandNode, root bool) []string {
 	if len(n.Args) == 1 {
 		return pathOf(n.Args[0], root)
 	}
-	name, ok := n.Args[0].(*parse.IdentifierNode)
-	if !ok || name.Ident != "index" || len(n.Args) < 2 {
+	if !isCall(n, "index") || len(n.Args) < 2 {
 		return nil
 	}
 	path := slices.Clone(pathOf(n.Args[1], root))

@@ -138,11 +138,7 @@ func (r *resolver) profile(ctx context.Context) error {
 	if err != nil {
 		return readError(err, field, what("Profile", ref.Namespace, ref.Name))
 	}
-	kept := &ProfileRef{
-		Namespace: ref.Namespace, Name: ref.Name,
-		Location: p.Location, Credential: p.Credential, SkipSSLVerify: p.SkipSSLVerify,
-		CABundle: p.Annotations[kanister.AnnotationCABundle],
-	}
+	kept := refOf(p, ref.Namespace, ref.Name)
 	if _, err := r.reader.profile(ctx, field, kept); err != nil {
 		return err
 	}

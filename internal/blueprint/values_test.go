@@ -66,7 +66,7 @@ spec:
   - {name: exporter}
 status:
   phase: Running
-  containerStatuses: [{name: db}, {name: exporter}]
+  containerStatuses: [{name: exporter}, {name: db}] # in an order of its own
 ---
 apiVersion: v1
 kind: Pod
@@ -204,7 +204,7 @@ func TestQuirks(t *testing.T) {
 		"secret bytes":        {`{{ .Secrets.aws.Data.key | toString }}/{{ .Secrets.aws.Name }}`, canary + "-aws/aws"},
 		"time":                {`{{ .Time }}`, "2026-10-24T09:05:07.123456789Z"},
 		"date of time":        {`{{ toDate "2006-01-02T15:04:05.999999999Z07:00" .Time | date "2006-01-02T15-04-05Z07:00" }}`, "2026-10-24T09-05-07Z"},
-		"stateful set":        {`{{ .StatefulSet.Name }} {{ .StatefulSet.Namespace }} {{ .StatefulSet.Pods }} {{ .StatefulSet.Containers }}`, "pg app [pg-0] [[db exporter]]"},
+		"stateful set":        {`{{ .StatefulSet.Name }} {{ .StatefulSet.Namespace }} {{ .StatefulSet.Pods }} {{ .StatefulSet.Containers }}`, "pg app [pg-0] [[exporter db]]"},
 		"first claim":         {`{{- range $key, $_ := index .StatefulSet.PersistentVolumeClaims (index .StatefulSet.Pods 0) -}}{{$key}}{{break}}{{end}}`, "data-pg-0"},
 		"mount path":          {`{{ index .StatefulSet.PersistentVolumeClaims "pg-0" "data-pg-0" }}`, "/var/lib/pg"},
 		"object keys":         {`{{ index .Object.metadata.labels "app.kubernetes.io/instance" }} {{ (index .Object.spec.template.spec.volumes 0).persistentVolumeClaim.claimName }}`, "my-release data-pg-0"},

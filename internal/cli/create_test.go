@@ -177,6 +177,9 @@ spec:
       name: pg
       namespace: db
 `, got.out)
+	got = offline(t, "create", "actionset", "-a", "backup", "-b", "pg", "-t", "db/pg", "--dry-run", "--skip-validation")
+	require.Zero(t, got.code, got.err)
+	assert.Contains(t, got.out, "namespace: default\n", "as in a cluster whose context names none")
 	got = offline(t, "create", "actionset", "-a", "backup", "-b", "pg", "-t", "db/pg", "-n", "db")
 	assert.Equal(t, 1, got.code)
 	assert.Contains(t, got.err, "no cluster is configured: set --kubeconfig or KUBECONFIG")
@@ -234,7 +237,7 @@ func TestCreateProfile(t *testing.T) {
 	assert.Equal(t, map[string][]byte{"aws_access_key_id": []byte("AKIA"), "aws_secret_access_key": []byte("s3cr3t")}, secret.Data)
 	assert.Equal(t, "aws_access_key_id", p.Credential.KeyPair.IDField)
 	assert.Equal(t, "aws_secret_access_key", p.Credential.KeyPair.SecretField)
-	got = s.run("validate", "profile", "--name", "minio", "--resource-namespace", s.namespace)
+	got = s.run("validate", "profile", "--name", "minio", "--resource-namespace", s.namespace, "--schema-validation-only")
 	assert.Equal(t, result{0, "profile minio: no problem found\n", ""}, got)
 
 	// The same name again: an error, and no Secret is left over.
@@ -313,8 +316,12 @@ func TestProfileFlagsAreChecked(t *testing.T) {
 		"--secret-key-file: - is empty":                         append(s3, "-b", "b", "-a", "x", "--secret-key-file", "-"),
 		"--bucket is required":                                  append(s3, "-a", "x", "-s", "x"),
 		`--bucket: "s3://b" is not the name of a bucket`:        append(s3, "-b", "s3://b", "-a", "x", "-s", "x"),
-		`--endpoint: "minio:9000" is not a URL`:                 append(s3, "-b", "b", "-a", "x", "-s", "x", "-e", "minio:9000"),
-		"--endpoint: the URL must not hold a password":          append(s3, "-b", "b", "-a", "x", "-s", "x", "-e", "http://u:p@h"),
+		"--endpoint: the Location.endpoint must be an http":     append(s3, "-b", "b", "-a", "x", "-s", "x", "-e", "ftp://minio:9000"),
+		"must hold no user, password or query":                  append(s3, "-b", "b", "-a", "x", "-s", "x", "-e", "http://u:p@h"),
+		`--prefix: path "../b" has an element`:                  append(s3, "-b", "b", "-a", "x", "-s", "x", "-p", "../b"),
+		"the storage key is not base64":                         {"create", "profile", "azure", "-b", "b", "-a", "x", "-s", "not base64!", "--dry-run"},
+		`azure_storage_environment "Moon" is unknown`:           {"create", "profile", "azure", "-b", "b", "-a", "x", "-s", "a2V5", "--storage-env", "Moon", "--dry-run"},
+		`environment "Moon" is unknown`:                         {"create", "profile", "azure", "-b", "b", "-a", "x", "--storage-env", "Moon", "--dry-run"},
 		`--name: "A b" is not a valid name`:                     append(s3, "-b", "b", "-a", "x", "-s", "x", "--name", "A b"),
 		"--service-key: the file is not a Google credential":    {"create", "profile", "gcp", "-a", "p", "-s", "doc.go", "-b", "b"},
 		"--storage-account is required":                         {"create", "profile", "azure", "-b", "b", "-s", "x"},
@@ -325,7 +332,8 @@ func TestProfileFlagsAreChecked(t *testing.T) {
 		assert.Contains(t, got.err, want)
 		assert.Empty(t, got.out)
 	}
-	got := offline(t, append(s3, "-b", "b", "-a", "id", "-s", "clear")...)
+	// Kanister's tools take an endpoint without a scheme for https, and so do stores here.
+	got := offline(t, append(s3, "-b", "b", "-a", "id", "-s", "clear", "-e", "minio:9000")...)
 	require.Zero(t, got.code, got.err)
 	assert.Equal(t, "Warning: the output holds the keys in clear text\n", got.err)
 	documents := strings.Split(got.out, "---\n")
@@ -337,4 +345,10 @@ func TestProfileFlagsAreChecked(t *testing.T) {
 	require.NoError(t, yaml.UnmarshalStrict([]byte(documents[1]), &profile))
 	assert.Equal(t, secret.Name, profile.Credential.KeyPair.Secret.Name)
 	assert.Equal(t, "db", profile.Namespace)
+
+	// As Kanister's instructions for RDS have it.
+	got = offline(t, append(s3, "--access-key", "id", "--secret-key", "clear", "--region", "eu-west-1")...)
+	require.Zero(t, got.code, got.err)
+	assert.Contains(t, got.err, "without --bucket the Profile is for the functions of RDS alone")
+	assert.Contains(t, got.out, "location:\n  region: eu-west-1\n  type: s3Compliant\n")
 }

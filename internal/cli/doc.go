@@ -6,10 +6,13 @@
 //	actionset  create actionset
 //	profile    create profile
 //	get, wait  list and follow ActionSets
-//	request    cancel, retry, pause and resume a run
+//	request    cancel, retry, pause and resume a run; adopt what another engine left
 //	dlq        runs that were parked because they took their runners down
-//	emit       send a CloudEvent
-//	validate   check a Blueprint or a Profile
+//	emit       send a CloudEvent, and wait for what it starts
+//	events     what became of runs; the schemas of events
+//	validate   check Blueprints, ActionSets, Profiles and ActionTriggers
+//	schema     JSON Schemas of them, for editors
+//	render     show what each phase would do, and do none of it
 //	serve      run the server roles
 //
 // There is one tree of commands. Called as kanctl it is the same tree under the

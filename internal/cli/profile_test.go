@@ -38,6 +38,27 @@ func TestCreateProfileOpensTheBucket(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// As kanctl's: the Secret is read and the bucket is used.
+func TestValidateProfileOpensTheBucket(t *testing.T) {
+	t.Parallel()
+	s := newShell(t)
+	store := s3test.Start(t)
+	store.CreateBucket(t, "backups")
+	like := store.Profile("", "")
+	for name, bucket := range map[string]string{"good": "backups", "bad": "nowhere"} {
+		got := s.run("create", "profile", "s3compliant", "--name", name, "-e", like.Location.Endpoint, "-r", like.Location.Region, "-b", bucket,
+			"-a", like.Credential.KeyPair.ID, "-s", like.Credential.KeyPair.Secret, "--skip-validation")
+		require.Zero(t, got.code, got.err)
+	}
+	assert.Equal(t, result{0, "profile good: no problem found\n", ""}, s.run("validate", "profile", "--name", "good", "--resource-namespace", s.namespace))
+	assert.Empty(t, store.Objects(t, "backups"))
+	got := s.run("validate", "profile", "--name", "bad", "--resource-namespace", s.namespace)
+	assert.Equal(t, 1, got.code)
+	assert.Contains(t, got.out, "Profile "+s.namespace+"/bad: error: location: the bucket cannot be used: ")
+	assert.NotContains(t, got.out, like.Credential.KeyPair.Secret)
+	assert.Zero(t, s.run("validate", "profile", "--name", "bad", "--schema-validation-only").code)
+}
+
 // Without keys the Profile has the identity of the pods.
 func TestCreateProfileWithoutKeys(t *testing.T) {
 	t.Parallel()

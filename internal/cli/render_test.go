@@ -289,3 +289,76 @@ func (s *shell) pod(set *appsv1.StatefulSet) {
 	_, err = pods.UpdateStatus(s.t.Context(), made, metav1.UpdateOptions{})
 	require.NoError(s.t, err)
 }
+
+// An image that an option may replace is in the collection's blueprints: without the
+// option the default is what would run.
+const optionalBlueprint = `apiVersion: cr.kanister.io/v1alpha1
+kind: Blueprint
+metadata: {name: dump}
+actions:
+  backup:
+    phases:
+    - name: dump
+      func: KubeTask
+      args:
+        image: '{{if index .Options "tools" }} {{- .Options.tools -}} {{else -}} tools:1 {{- end}}'
+        command: ['{{ index .Options "level" | default "9" }}', '{{ with index .Options "to" }}--to={{ . }}{{ end }}', '{{ .Options.table }}', '{{ index .Options "row" }}']
+---
+apiVersion: cr.kanister.io/v1alpha1
+kind: ActionSet
+metadata: {generateName: backup-, creationTimestamp: null}
+spec:
+  actions:
+  - name: backup
+    blueprint: dump
+    object: {apiVersion: v1, group: "", kind: "", name: etcd-backup, namespace: "", resource: namespaces}
+    configMaps: {}
+    secrets: {}
+    preferredVersion: ""
+`
+
+func TestRenderDoesWithoutOptionsThatTemplatesAskFor(t *testing.T) {
+	t.Parallel()
+	path := write(t, optionalBlueprint)
+	got := alone(t, "render", "--offline", "-f", path)
+	require.Zero(t, got.code, got.out+got.err)
+	args, _ := documents(t, got.out)[0]["args"].(map[string]any)
+	assert.Equal(t, "tools:1", args["image"])
+	assert.Equal(t, []any{"9", "", "<option table>", "<option row>"}, args["command"])
+	assert.Contains(t, got.out, "made up, since no file has it: option row, option table", got.out)
+	assert.Contains(t, got.out, "salvor.io/actionset: backup-1")
+
+	got = alone(t, "render", "--offline", "-f", path, "-a", "backup", "-b", "dump", "-T", "db", "-o", "tools=mine:2,table=t,row=r")
+	require.Zero(t, got.code, got.out+got.err)
+	args, _ = documents(t, got.out)[0]["args"].(map[string]any)
+	assert.Equal(t, "mine:2", args["image"])
+
+	got = alone(t, "validate", "-f", path)
+	assert.Contains(t, got.out, "spec.actions[0].options.table: is not given")
+	assert.NotContains(t, got.out, "options.tools")
+	got = alone(t, "validate", "-f", write(t, strings.ReplaceAll(optionalBlueprint, ", '{{ .Options.table }}'", "")))
+	assert.Equal(t, result{0, "blueprint dump: no problem found\nactionset backup-*: no problem found\n", ""}, got)
+}
+
+// The collection's blueprints for etcd take their settings from a Secret that is the
+// object itself, and decode them by hand.
+func TestRenderMakesUpASecretWhereTheObjectIsDecoded(t *testing.T) {
+	t.Parallel()
+	path := write(t, `apiVersion: cr.kanister.io/v1alpha1
+kind: Blueprint
+metadata: {name: etcd}
+actions:
+  backup:
+    phases:
+    - name: snapshot
+      func: KubeTask
+      args:
+        image: kubectl
+        command: ['{{ index .Object.data "labels" | toString | b64dec }}', '{{ b64dec (.Object.data.endpoints) }}', '{{ .Object.metadata.name }}']
+`)
+	got := alone(t, "render", "--offline", "-f", path)
+	require.Zero(t, got.code, got.out+got.err)
+	args, _ := documents(t, got.out)[0]["args"].(map[string]any)
+	assert.Equal(t, []any{"***", "***", "example"}, args["command"])
+	assert.Contains(t, got.out, "the object, a Secret")
+}

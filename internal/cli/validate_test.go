@@ -230,7 +230,9 @@ func TestValidateFoldersAndTheStandardInput(t *testing.T) {
 
 	assert.Contains(t, alone(t, "validate", "-f", filepath.Join(dir, "values.json")).out, "values.json:1:1: error: this document has no kind")
 	other := files(t, map[string]string{"cm.yaml": "apiVersion: v1\nkind: ConfigMap\n"})
-	assert.Equal(t, result{1, "", "Error: there is no ActionSet, ActionTrigger, Blueprint, Profile in " + other + "\n"}, alone(t, "validate", other))
+	assert.Equal(t, result{1, "", "Error: there is no ActionSet, ActionTrigger, Blueprint or Profile in " + other + "\n"}, alone(t, "validate", other))
+	s.stdin = "---\n"
+	assert.Equal(t, result{1, "", "Error: there is no Blueprint in <stdin>\n"}, s.run("validate", "blueprint", "-f", "-"))
 	assert.Contains(t, alone(t, "validate", "-f", filepath.Join(dir, "nothing")).err, "no such file")
 	assert.Contains(t, alone(t, "validate", "-f", t.TempDir()).err, "there is no .yaml, .yml or .json file in")
 	assert.Contains(t, alone(t, "validate", "-f", dir, "-o", "xml").err, `--output: "xml" is not one of text, json`)
@@ -320,8 +322,27 @@ credential: {type: keyPair}
 	assert.Equal(t, "Error: 2 errors found\n", got.err)
 	assert.Equal(t, []string{
 		"4:1: error: location.bucket: is required for this type (name the bucket)",
-		"5:1: error: credential.keyPair: needs idField, secretField and secret.name (add what is missing)",
+		"5:1: error: credential.keyPair: lacks idField, secretField, secret.name (idField and secretField name the keys of the Secret secret.name that hold the two halves)",
 	}, found(profile, got))
+	rds := file(t, "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: p}\nlocation: {type: s3Compliant, region: eu-west-1}\n")
+	got = alone(t, "validate", "profile", "-f", rds, "--schema-validation-only")
+	assert.Zero(t, got.code, got.err)
+	assert.Equal(t, []string{"4:1: warning: location.bucket: is empty, so the Profile is for the functions of RDS alone (name the bucket, if there shall be one)"}, found(rds, got))
+	for text, want := range map[string]string{
+		"{type: s3Compliant, bucket: s3://b/c}":              `location.bucket: "s3://b/c" is not the name of a bucket (a path belongs into prefix, a server into endpoint)`,
+		"{type: gcs, bucket: b, prefix: ../x}":               `location.prefix: path "../x" has an element that ends in ".."; write the path without it`,
+		"{type: azure, bucket: b, endpoint: 'ftp://x'}":      "location.endpoint: is not the address of a store: the Location.endpoint must be an http or https URL",
+		"{type: s3Compliant, bucket: b, endpoint: 'u:p@h?'}": "location.endpoint: is not the address of a store: ",
+		"{type: filestore, bucket: b}":                       `location.bucket: "b" is not an absolute path`,
+		"{type: s3compliant, bucket: b}":                     `location.type: "s3compliant" is not one of s3Compliant, gcs, azure, filestore, kopia`,
+	} {
+		path := file(t, "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: p}\nlocation: "+text+"\n")
+		assert.Contains(t, alone(t, "validate", path).out, want)
+	}
+	// What is wrong with the file is said also where no cluster can be asked.
+	got = alone(t, "validate", "profile", "-f", profile)
+	assert.Len(t, found(profile, got), 2)
+	assert.Contains(t, got.err, "Warning: the cluster was not asked: look for the Secret (--schema-validation-only does not)")
 	keyless := file(t, "apiVersion: cr.kanister.io/v1alpha1\nkind: Profile\nmetadata: {name: p}\nlocation: {type: gcs, bucket: b}\n")
 	assert.Equal(t, result{0, "profile p: no problem found\n", ""}, alone(t, "validate", "profile", "-f", keyless, "--schema-validation-only"))
 }

@@ -45,6 +45,7 @@ func newChroniclePush(h Host) *cobra.Command {
 	cmd.Flags().StringVarP(&p.ArtifactPath, "artifact-path", "s", "", "a file that holds the path to store at, below the prefix of the profile (required)")
 	cmd.Flags().StringVarP(&p.EnvDir, "env-dir", "e", "", "a directory with a file for each variable the command gets")
 	cmd.Flags().DurationVarP(&p.Frequency, "frequency", "f", time.Minute, "the time from one start of the command to the next")
+	cmd.Flags().StringVar(&p.CAFile, "ca-file", "", caFileUsage)
 	return cmd
 }
 
@@ -64,6 +65,7 @@ func newChroniclePull(h Host) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&f.path, "path", "s", "", "the path of the chronicle, below the prefix of the profile")
 	cmd.Flags().StringVarP(&f.profile, "profile", "p", "", "the profile as JSON, or @file (required)")
+	cmd.Flags().StringVar(&f.caFile, "ca-file", "", caFileUsage)
 	return cmd
 }
 

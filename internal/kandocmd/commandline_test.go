@@ -53,7 +53,8 @@ func kanisterCommandLine() map[string][]flagOf {
 func ours() map[string][]string {
 	location := []string{"ca-file"}
 	return map[string][]string{
-		"output":   {"file"},
+		"output":         {"file"},
+		"chronicle push": location, "chronicle pull": location,
 		"location": location, "location push": location, "location pull": location, "location delete": location,
 	}
 }

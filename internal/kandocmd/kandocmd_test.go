@@ -2,20 +2,24 @@ package kandocmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
+	"github.com/salvor-io/salvor/internal/fixture/fronttest"
 	"github.com/salvor-io/salvor/internal/fixture/s3test"
 	"github.com/salvor-io/salvor/internal/profile"
 )
@@ -116,6 +120,67 @@ func TestFiles(t *testing.T) {
 	assert.Contains(t, fails(t, nil, "location", "pull", folder, "-p", p, "-s", "a"), "is a directory")
 	assert.Contains(t, fails(t, nil, "location", "push", folder+"/none", "-p", p, "-s", "a"), "no such file")
 	assert.Contains(t, fails(t, nil, "location", "pull", folder+"/none/x", "-p", p, "-s", "a"), "target")
+}
+
+// As with Kanister's kando, which opens the target: a link leads to the file that is
+// written, and the rights of a file that is there stay.
+func TestPullKeepsLinksAndRights(t *testing.T) {
+	t.Parallel()
+	p, _ := directory(t)
+	succeed(t, strings.NewReader("new"), "location", "push", "-", "-p", p, "-s", "a")
+	volume, links := t.TempDir(), t.TempDir()
+	dump, link := filepath.Join(volume, "dump"), filepath.Join(links, "dump")
+	require.NoError(t, os.WriteFile(dump, []byte("old"), 0o600))
+	require.NoError(t, os.Symlink(dump, link))
+	succeed(t, nil, "location", "pull", link, "-p", p, "-s", "a")
+	got, err := os.ReadFile(dump)
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(got))
+	info, err := os.Lstat(link)
+	require.NoError(t, err)
+	assert.Equal(t, os.ModeSymlink, info.Mode().Type())
+	info, err = os.Stat(dump)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	for _, folder := range []string{volume, links} {
+		entries, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		assert.Len(t, entries, 1)
+	}
+}
+
+// All that talks to a store trusts the authorities of --ca-file.
+func TestCAFile(t *testing.T) {
+	t.Parallel()
+	server := s3test.Start(t)
+	server.CreateBucket(t, "backups")
+	front := fronttest.TLS(t, server.Endpoint)
+	like := server.Profile("backups", "")
+	like.Location.Endpoint = front.Endpoint
+	dir := t.TempDir()
+	files := map[string]string{"ca": string(front.CA), "profile": toJSON(t, like), "path": "c", "none": "no PEM"}
+	for name, text := range files {
+		files[name] = filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(files[name], []byte(text), 0o600))
+	}
+	from := "@" + files["profile"]
+	assert.Contains(t, fails(t, strings.NewReader("x"), "location", "push", "-", "-p", from, "-s", "a"), "certificate")
+	succeed(t, strings.NewReader("x"), "location", "push", "-", "-p", from, "-s", "a", "--ca-file", files["ca"])
+
+	push := []string{"chronicle", "push", "-p", files["profile"], "-s", files["path"], "-f", "1h"}
+	assert.Contains(t, fails(t, nil, append(push, "echo y")...), "certificate")
+	assert.Contains(t, fails(t, nil, append(push, "--ca-file", files["none"], "echo y")...), "must be PEM")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- Run(ctx, append(push, "--ca-file", files["ca"], "echo y"), "v1", Host{Out: io.Discard, Err: io.Discard, Clock: clock.RealClock{}})
+	}()
+	require.Eventually(t, func() bool { return slices.Contains(server.Objects(t, "backups"), "c") }, 3*time.Minute, 20*time.Millisecond)
+	stop()
+	assert.Zero(t, <-ended)
+	pull := []string{"chronicle", "pull", "-", "-p", from, "-s", "c"}
+	assert.Contains(t, fails(t, nil, pull...), "certificate")
+	assert.Equal(t, "y\n", succeed(t, nil, append(pull, "--ca-file", files["ca"])...))
 }
 
 func TestPullIntoNamedPipe(t *testing.T) {

@@ -26,6 +26,8 @@ type locationFlags struct {
 	kopiaSnapshot string
 }
 
+const caFileUsage = "a PEM file of authorities to trust beside the profile's and the system's"
+
 func newLocation(h Host) *cobra.Command {
 	f := &locationFlags{host: h}
 	cmd := &cobra.Command{
@@ -37,8 +39,7 @@ func newLocation(h Host) *cobra.Command {
 		"the profile as JSON, {{ toJson .Profile }}, or @file to read it from a file (required)")
 	cmd.PersistentFlags().StringVarP(&f.path, "path", "s", "",
 		"the path of the object, below the prefix of the profile")
-	cmd.PersistentFlags().StringVar(&f.caFile, "ca-file", "",
-		"a PEM file of authorities to trust beside the profile's and the system's")
+	cmd.PersistentFlags().StringVar(&f.caFile, "ca-file", "", caFileUsage)
 	cmd.AddCommand(newPush(f), newPull(f), newDelete(f))
 	return cmd
 }
@@ -179,11 +180,9 @@ func (f *locationFlags) readProfile() (*profile.Profile, error) {
 		return nil, fmt.Errorf("--profile: %w", err)
 	}
 	if f.caFile != "" {
-		pem, err := os.ReadFile(f.caFile)
-		if err != nil {
+		if err := profile.TrustFile(p, f.caFile); err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
-		p.CABundle += "\n" + string(pem)
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -75,9 +76,15 @@ func pullTo(ctx context.Context, l *location.Location, path, target string, stdo
 		return 0, fmt.Errorf("the target %q is a directory; name a file in it", target)
 	case err == nil && !info.Mode().IsRegular():
 		return pullInto(ctx, l, path, target) // a named pipe or a device
-	default:
-		return pullFile(ctx, l, path, target)
+	case err != nil:
+		return pullFile(ctx, l, path, file{name: target, mode: newFileMode})
 	}
+	// What a link leads to is written, and the link stays.
+	led, err := filepath.EvalSymlinks(target)
+	if err != nil {
+		return 0, fmt.Errorf("the target cannot be written: %w", err)
+	}
+	return pullFile(ctx, l, path, file{name: led, mode: info.Mode().Perm(), there: true})
 }
 
 // pullInto writes to something that is there and stays.
@@ -90,25 +97,56 @@ func pullInto(ctx context.Context, l *location.Location, path, target string) (n
 	return l.Pull(ctx, path, file)
 }
 
+// newFileMode is what Kanister's kando gives a file that was not there, for the next
+// command to read.
+const newFileMode = 0o644
+
+// file is what a pull writes to.
+type file struct {
+	name  string
+	mode  os.FileMode
+	there bool
+}
+
 // pullFile writes next to the target and renames, so that half an object never
 // looks like the whole.
-func pullFile(ctx context.Context, l *location.Location, path, target string) (n int64, err error) {
-	file, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+func pullFile(ctx context.Context, l *location.Location, path string, target file) (n int64, err error) {
+	part, err := os.CreateTemp(filepath.Dir(target.name), "."+filepath.Base(target.name)+".*")
 	if err != nil {
 		return 0, fmt.Errorf("the target cannot be written: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(file.Name())
+			_ = os.Remove(part.Name())
 		}
 	}()
-	n, err = l.Pull(ctx, path, file)
-	err = errors.Join(err, file.Close())
+	n, err = l.Pull(ctx, path, part)
+	err = errors.Join(err, part.Close())
 	if err != nil {
 		return n, err
 	}
-	if err := os.Chmod(file.Name(), 0o644); err != nil { //nolint:gosec // G302: as Kanister's kando leaves it, for the next command to read
+	if err := os.Chmod(part.Name(), target.mode); err != nil {
 		return n, err
 	}
-	return n, os.Rename(file.Name(), target)
+	err = os.Rename(part.Name(), target.name)
+	if target.there && errors.Is(err, syscall.EBUSY) {
+		err = overwrite(target.name, part.Name())
+	}
+	return n, err
+}
+
+// overwrite writes into a file that cannot be replaced because it is mounted by itself
+// (subPath).
+func overwrite(target, source string) (err error) {
+	in, err := os.Open(source)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(target, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return fmt.Errorf("the target cannot be written: %w", err)
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close(), os.Remove(source))
 }

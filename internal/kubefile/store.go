@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -81,12 +82,15 @@ func (s *Store) Add(object *unstructured.Unstructured) error {
 	if gvk.Kind == "" || gvk.Version == "" {
 		return errors.New("it has no apiVersion or no kind, so it is no Kubernetes object")
 	}
-	if object.GetName() == "" {
-		return fmt.Errorf("%s has no metadata.name", gvk.Kind)
+	if object.GetName() == "" && object.GetGenerateName() == "" {
+		return fmt.Errorf("%s has neither metadata.name nor metadata.generateName", gvk.Kind)
 	}
 	r := s.learn(gvk, object.GetNamespace() != "")
 	if r.namespaced && object.GetNamespace() == "" {
 		object.SetNamespace(s.namespace)
+	}
+	if object.GetName() == "" {
+		s.generate(object, gvk.GroupVersion().WithResource(r.name))
 	}
 	if object.GetUID() == "" {
 		object.SetUID(types.UID("uid-of-" + strings.ToLower(gvk.Kind) + "-" + object.GetName()))
@@ -100,6 +104,18 @@ func (s *Store) Add(object *unstructured.Unstructured) error {
 	}
 	s.objects[at] = object
 	return nil
+}
+
+// generate gives an object the name that an API server would make from generateName,
+// with a number instead of what is random there: the same files show the same.
+func (s *Store) generate(object *unstructured.Unstructured, gvr schema.GroupVersionResource) {
+	for n := 1; ; n++ {
+		name := object.GetGenerateName() + strconv.Itoa(n)
+		if _, taken := s.objects[place{gvr, object.GetNamespace(), name}]; !taken {
+			object.SetName(name)
+			return
+		}
+	}
 }
 
 // learn makes a kind known.

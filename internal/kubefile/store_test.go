@@ -30,3 +30,16 @@ func TestReadTakesEveryObject(t *testing.T) {
 	}
 	require.Error(t, kubefile.New("default").Read("file", []byte(one+"\n{\"apiVersion\": ")), "cut off")
 }
+
+// Files for "kubectl create" have a generateName, ActionSets above all.
+func TestReadNamesWhatHasAGenerateName(t *testing.T) {
+	t.Parallel()
+	const one = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"backup-"}}`
+	store := kubefile.New("default")
+	require.NoError(t, store.Read("file", []byte(one+one)))
+	all := store.All(schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"})
+	require.Len(t, all, 2)
+	assert.Equal(t, "backup-1", all[0].GetName())
+	assert.Equal(t, "backup-2", all[1].GetName())
+	require.ErrorContains(t, kubefile.New("default").Read("file", []byte(`{"apiVersion":"v1","kind":"ConfigMap"}`)), "neither metadata.name nor metadata.generateName")
+}

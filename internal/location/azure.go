@@ -148,6 +148,12 @@ const (
 	azureChina      = "blob.core.chinacloudapi.cn"
 )
 
+// CheckAzureEnvironment says whether the name of an Azure cloud is known.
+func CheckAzureEnvironment(environment string) error {
+	_, err := azureDomain(environment)
+	return err
+}
+
 func azureDomain(environment string) (string, error) {
 	switch strings.ToUpper(environment) {
 	case "", "AZURECLOUD", "AZUREPUBLICCLOUD":

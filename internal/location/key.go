@@ -37,6 +37,9 @@ func (l *Location) Key(p string) (string, error) {
 	return key, nil
 }
 
+// CheckPrefix says what is wrong with the prefix of a profile.
+func CheckPrefix(prefix string) error { return checkPath(prefix) }
+
 // checkPath refuses what a driver would escape, so that a key is the same
 // everywhere, and what would leave the prefix.
 func checkPath(p string) error {

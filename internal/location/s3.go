@@ -57,6 +57,12 @@ func needKeys(s *profile.Secret, want string, keys ...string) error {
 		s.Namespace, s.Name, s.Type, strings.Join(keys, " and "), want)
 }
 
+// CheckEndpoint says what is wrong with the endpoint of a profile.
+func CheckEndpoint(endpoint string) error {
+	_, err := endpointURL(endpoint)
+	return err
+}
+
 // endpointURL brings an endpoint into the form scheme://host[/path]. Without a
 // scheme it is https.
 func endpointURL(endpoint string) (string, error) {

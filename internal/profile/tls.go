@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"os"
 )
 
 // TLSConfig says which certificates a client accepts: any with skipVerify; else
@@ -26,4 +27,14 @@ func TLSConfig(skipVerify bool, ca []byte) (*tls.Config, error) {
 	}
 	cfg.RootCAs = pool
 	return cfg, nil
+}
+
+// TrustFile adds the authorities of a PEM file to those of p.
+func TrustFile(p *Profile, name string) error {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	p.CABundle += "\n" + string(pem)
+	return nil
 }

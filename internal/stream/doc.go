@@ -2,14 +2,18 @@
 // lies on NATS JetStream: the streams and buckets with their settings, the
 // CloudEvents codec, and a small typed store over each of them.
 //
-//	Topology  creates or updates streams and buckets
-//	Runs      state of every run, compare-and-set on the last revision
-//	Jobs      work queue; a job that is queued already is not queued twice
-//	Reports   work queue towards the dispatcher
-//	Timers    one schedule for each run that waits for a time, and those that fired
-//	Events    external and lifecycle CloudEvents
-//	Blobs     content-addressed JSON, for what is too large to travel inline
-//	Leases    claims on jobs with a time to live, cancel marks, started marks
+//	Topology     creates or updates streams and buckets
+//	Runs         state of every run, compare-and-set on the last revision
+//	Jobs         work queue; a job that is queued already is not queued twice
+//	Reports      work queue towards the dispatcher
+//	Timers       one schedule for each run that waits for a time, and those that fired
+//	Events       external and lifecycle CloudEvents
+//	Gates        what waits for the windows and limits of triggers; compare-and-set
+//	Outcomes     what became of each event
+//	Replays      signatures of senders that were seen
+//	Blobs        content-addressed JSON, for what is too large to travel inline
+//	Leases       claims on jobs with a time to live, cancel marks, started marks
+//	DeadLetters  what was set aside
 //
 // # Why compare-and-set and not the queue
 //

@@ -23,8 +23,8 @@ func NewOutcomes(js jetstream.JetStream) *Outcomes {
 }
 
 // Decide writes what triggers did with an event. What another bridge wrote about
-// other triggers stays; of one trigger, an ActionSet that was started is not
-// forgotten for what came later.
+// other triggers stays; of one trigger, an ActionSet that was started, or the window in
+// which the event waits, is not forgotten for what came later.
 func (o *Outcomes) Decide(ctx context.Context, d *event.Decision) error {
 	key := event.DecisionKey(d.Namespace, d.Source, d.ID, d.Sender)
 	for {
@@ -62,12 +62,16 @@ func merge(old, d *event.Decision) *event.Decision {
 		switch {
 		case at < 0:
 			out.Triggers = append(out.Triggers, next)
-		case out.Triggers[at].Result != event.ResultStarted || next.Result == event.ResultStarted:
+		case !taken(out.Triggers[at].Result) || next.Result == event.ResultStarted ||
+			(next.Result == event.ResultWaiting && out.Triggers[at].Result == event.ResultWaiting):
 			out.Triggers[at] = next
 		}
 	}
 	return &out
 }
+
+// taken says that an event started something, or will: its window says what.
+func taken(r event.Result) bool { return r == event.ResultStarted || r == event.ResultWaiting }
 
 // Decision returns what became of an event that was addressed to a namespace, ""
 // for all, by a sender, "" if nobody was asked, and the revision of the record.

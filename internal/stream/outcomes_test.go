@@ -42,6 +42,20 @@ func TestDecisionsMerge(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, revision, again)
 
+	// So does what waits, or was started from its window: it is refused only when it is
+	// sent again.
+	for _, now := range []event.TriggerDecision{
+		{Trigger: "w", Result: event.ResultRejected},
+		{Trigger: "w", Result: event.ResultWaiting, Window: "w1"},
+		{Trigger: "w", Result: event.ResultForbidden},
+		{Trigger: "w", Result: event.ResultRejected},
+	} {
+		require.NoError(t, o.Decide(t.Context(), &event.Decision{Source: "/s", ID: "w", Triggers: []event.TriggerDecision{now}}))
+	}
+	d, _, err = o.Decision(t.Context(), "", "/s", "w", "")
+	require.NoError(t, err)
+	assert.Equal(t, []event.TriggerDecision{{Trigger: "w", Result: event.ResultWaiting, Window: "w1"}}, d.Triggers)
+
 	// Nothing matched: that is a decision too, and one of another event.
 	require.NoError(t, o.Decide(t.Context(), &event.Decision{Namespace: "n", Source: "/s", ID: "1"}))
 	d, _, err = o.Decision(t.Context(), "n", "/s", "1", "")

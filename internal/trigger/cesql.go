@@ -109,6 +109,8 @@ func sqlNames(text string) (attributes bool, err error) {
 		upper := strings.ToUpper(word[1])
 		switch {
 		case slices.Contains(sqlKeywords(), upper):
+		case word[2] == "" && (upper == "DATA" || upper == "DATABASE64"):
+			return false, errors.New("filters see attributes, not data; put what decides into an attribute, such as subject or an extension")
 		case word[2] == "":
 			attributes = true
 		case !slices.Contains(sqlFunctions(), upper):

@@ -6,8 +6,11 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/cloudevents/sdk-go/v2/types"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	kjson "sigs.k8s.io/json"
 
@@ -161,8 +164,14 @@ func (c *filterCompiler) attribute(field string, d dialect, name, value string) 
 		c.add(field, "put what decides into an attribute, such as subject or an extension", "filters see attributes, not data")
 	case d == exact && value == "":
 		c.add(field, "to say that an attribute must be absent, use cesql: NOT EXISTS "+name, "an attribute is never empty, so nothing matches")
-	case d == exact && name == "specversion" && value != "1.0" && value != "0.3":
-		c.add(field, "use 1.0, or leave it out", "there is no version %s of CloudEvents", value)
+	case d == exact && name == "specversion" && value != cloudevents.VersionV1:
+		c.add(field, "use "+cloudevents.VersionV1+", or leave it out", "no event has version %s: Salvor takes %s only", value, cloudevents.VersionV1)
+	case d == exact && strings.TrimSpace(value) != value:
+		c.add(field, "use "+strconv.Quote(strings.TrimSpace(value)), "no event has it: attributes neither begin nor end with white space")
+	case d == exact && name == "time" && !isTime(value):
+		c.add(field, "write it in UTC, such as 2026-01-02T03:04:05Z", "no event has it: times are compared as CloudEvents writes them")
+	case d == exact && name == "source" && below(value, ownSource) && !slices.Contains([]string{event.SourceDispatcher, event.SourceBridge}, value):
+		c.add(field, "use "+event.SourceDispatcher+" or "+event.SourceBridge, "Salvor tells nothing from source %q", value)
 	case d == exact && name == "type" && forOneTrigger(value):
 		c.add(field, "use when.schedule or when.kubernetes", "events of type %s are for the trigger that they were made for", value)
 	case d != suffix && name == "type" && below(value, ownType) && !someOwnType(d, value):
@@ -172,6 +181,12 @@ func (c *filterCompiler) attribute(field string, d dialect, name, value string) 
 		}
 		c.add(field, hint, "Salvor tells nothing of type %q", value)
 	}
+}
+
+// isTime reports whether the time of an event may read so.
+func isTime(text string) bool {
+	at, err := types.ParseTime(text)
+	return err == nil && types.FormatTime(at) == text
 }
 
 func someOwnType(d dialect, value string) bool {

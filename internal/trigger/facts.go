@@ -89,6 +89,9 @@ func (f *facts) text(d dialect, name, value string) string {
 		}
 		f.suffixes[name] = append(f.suffixes[name], value)
 	}
+	if why := f.own(); why != "" {
+		return why
+	}
 	is, ok := f.exact[name]
 	if !ok {
 		return ""
@@ -104,6 +107,35 @@ func (f *facts) text(d dialect, name, value string) string {
 		}
 	}
 	return ""
+}
+
+// own says why no event has the type and the source: those that are Salvor's own have
+// both, and nobody else may send one of them.
+func (f *facts) own() string {
+	typ, ownTyp := f.claims("type", ownType)
+	source, ownSrc := f.claims("source", ownSource)
+	if typ == "" || source == "" || ownTyp == ownSrc {
+		return ""
+	}
+	return fmt.Sprintf("events of type %q have no source %q: Salvor's own have types below %s and sources below %s, and others have neither",
+		typ, source, ownType, ownSource)
+}
+
+// claims is the value that says whether an attribute is below one of Salvor's prefixes;
+// "" if none does.
+func (f *facts) claims(name, own string) (value string, is bool) {
+	if value, ok := f.exact[name]; ok {
+		return value, strings.HasPrefix(value, own)
+	}
+	for _, value := range f.prefixes[name] {
+		if strings.HasPrefix(value, own) {
+			return value, true
+		}
+		if !strings.HasPrefix(own, value) {
+			return value, false
+		}
+	}
+	return "", false
 }
 
 func (f *facts) compound(inner filter) string {

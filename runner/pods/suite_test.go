@@ -8,10 +8,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
 	"github.com/salvor-io/salvor/api/event"
@@ -34,16 +37,38 @@ func TestFunctionsWithAPod(t *testing.T) {
 		{Name: "a label that is none", Set: map[string]any{"podLabels": map[string]any{"a b": "c"}}, Want: `metadata.labels: Invalid value: "a b"`, Reason: event.ReasonInvalid},
 		{Name: "a namespace that is not there", Set: map[string]any{"namespace": "nowhere"}, Want: "namespace nowhere", Reason: event.ReasonNotFound},
 	}
-	for name, f := range map[string]function.Factory{"KubeTask": kubetask.New, "PrepareData": preparedata.New} {
-		t.Run(name, func(t *testing.T) {
-			functiontest.Run(t, functiontest.Harness{Name: name, New: f, World: podWorld, Bad: bad})
-		})
-	}
+	t.Run("KubeTask", func(t *testing.T) {
+		functiontest.Run(t, functiontest.Harness{Name: "KubeTask", New: kubetask.New, World: podWorld, Bad: bad})
+	})
+	t.Run("PrepareData", func(t *testing.T) {
+		functiontest.Run(t, functiontest.Harness{Name: "PrepareData", New: preparedata.New, World: claimWorld, Bad: append(bad, functiontest.Bad{
+			Name: "a claim that is not there", Set: map[string]any{"volumes": map[string]any{"nowhere": "/x"}},
+			Want: `persistentvolumeclaims "nowhere" not found`, Reason: event.ReasonNotFound,
+		})})
+	})
 }
 
 func podWorld(t *testing.T) functiontest.World {
 	t.Helper()
 	return podWorldOf(t, map[string]any{"image": "postgres:15", "command": []any{"true"}})
+}
+
+// claimWorld is the world of a call whose pod mounts a claim.
+func claimWorld(t *testing.T) functiontest.World {
+	t.Helper()
+	w := podWorldOf(t, map[string]any{"image": "postgres:15", "command": []any{"true"}, "volumes": map[string]any{"data": "/data"}})
+	namespace, _ := w.Call.Args["namespace"].(string)
+	api, err := kubernetes.NewForConfig(server.Config())
+	require.NoError(t, err)
+	_, err = api.CoreV1().PersistentVolumeClaims(namespace).Create(t.Context(), &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "data"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	return w
 }
 
 // podWorldOf is the world of a call with these arguments and a namespace.

@@ -64,6 +64,8 @@ credential: {type: keyPair, keyPair: {idField: aws_access_key_id, secretField: a
 skipSSLVerify: false`, ""},
 		{"a Profile of an unknown type", kanister.Profiles, `location: {type: ftp, bucket: b}`, `Unsupported value: "ftp": supported values: "s3Compliant", "gcs", "azure", "kopia", "filestore"`},
 		{"a Profile without a bucket", kanister.Profiles, `location: {type: gcs}`, "location.bucket is required for this type"},
+		{"a Profile for RDS, without a bucket", kanister.Profiles, `location: {type: s3Compliant, region: eu-west-1}`, ""},
+		{"a Profile without bucket and region", kanister.Profiles, `location: {type: s3Compliant}`, "then needs location.region"},
 		{"a key pair that is missing", kanister.Profiles, `{location: {type: gcs, bucket: b}, credential: {type: keyPair}}`, "credential.keyPair is required when credential.type is keyPair"},
 		{"a Profile without a credential", kanister.Profiles, `{location: {type: s3Compliant, bucket: b}}`, ""},
 		{"a Profile with an empty credential", kanister.Profiles, `{location: {type: gcs, bucket: b}, credential: {}}`, ""},

@@ -39,6 +39,8 @@ const (
 // +kubebuilder:printcolumn:name="Last Transition Time",type=string,format=date-time,priority=1,JSONPath=`.status.progress.lastTransitionTime`
 // +kubebuilder:printcolumn:name="SizeUploadedB",type=integer,priority=1,JSONPath=`.status.progress.sizeUploadedB`
 // +kubebuilder:printcolumn:name="SizeDownloadedB",type=integer,priority=1,JSONPath=`.status.progress.sizeDownloadedB`
+// +kubebuilder:printcolumn:name="EstimatedDownloadSizeB",type=integer,priority=1,JSONPath=`.status.progress.estimatedDownloadSizeB`
+// +kubebuilder:printcolumn:name="EstimatedUploadSizeB",type=integer,priority=1,JSONPath=`.status.progress.estimatedUploadSizeB`
 // +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 type ActionSet struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -216,6 +218,11 @@ type PhaseProgress struct {
 	//
 	// +optional
 	PercentCompleted string `json:"percentCompleted,omitempty"`
+	// ProgressPercent is the same under the name that Kanister has for it on a
+	// phase; it is not set on the ActionSet as a whole.
+	//
+	// +optional
+	ProgressPercent string `json:"progressPercent,omitempty"`
 	// +optional
 	SizeDownloadedB int64 `json:"sizeDownloadedB,omitempty"`
 	// +optional

@@ -66,9 +66,10 @@ const (
 	LocationTypeFilestore LocationType = "filestore"
 )
 
-// Location is a place in a store.
+// Location is a place in a store. One without a bucket is for the functions of RDS, which
+// need a region only: Kanister's instructions for them make such Profiles.
 //
-// +kubebuilder:validation:XValidation:rule="self.type == 'kopia' || (has(self.bucket) && size(self.bucket) > 0)",message="location.bucket is required for this type"
+// +kubebuilder:validation:XValidation:rule="self.type == 'kopia' || (has(self.bucket) && size(self.bucket) > 0) || (self.type == 's3Compliant' && has(self.region) && size(self.region) > 0)",message="location.bucket is required for this type; s3Compliant may do without it for RDS alone, and then needs location.region"
 type Location struct {
 	Type LocationType `json:"type"`
 	// +optional

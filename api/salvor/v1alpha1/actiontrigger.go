@@ -14,9 +14,11 @@ import (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=actiontriggers,singular=actiontrigger,shortName=trigger,categories=salvor
 // +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Suspended",type=boolean,JSONPath=`.spec.suspend`
 // +kubebuilder:printcolumn:name="Actions",type=string,JSONPath=`.spec.template.spec.actions[*].name`
-// +kubebuilder:printcolumn:name="Next Tick",type=date,JSONPath=`.status.nextTick`
+// +kubebuilder:printcolumn:name="Next Tick",type=string,format=date-time,JSONPath=`.status.nextTick`
 // +kubebuilder:printcolumn:name="Last Event",type=string,JSONPath=`.status.lastEvent.id`
 // +kubebuilder:printcolumn:name="Last ActionSet",type=string,JSONPath=`.status.lastActionSet`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

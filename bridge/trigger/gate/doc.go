@@ -41,5 +41,7 @@
 //
 // Identities are kept for Memory, which is longer than redelivery takes and than the
 // stream knows duplicates (and what a process finds, as long again), and at most mostSeen of them; 8 bytes each, so that a record
-// fits into a message also in a storm.
+// fits into a message also in a storm. Those of an ActionSet that has not ended, where
+// that matters, are kept until it has: a hook whose pod is replaced after an hour sends
+// its event again, and means the run that it waited for.
 package gate

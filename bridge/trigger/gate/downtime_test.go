@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/bridge/trigger/gate"
 )
 
@@ -35,4 +36,35 @@ func TestEventComesAgainAfterALongTime(t *testing.T) {
 
 	s.Turn(rules, false, now.Add(gate.Memory))
 	assert.True(t, s.Idle(), "it is forgotten in the end")
+}
+
+// An event that is sent again while its own ActionSet runs means that one, however long
+// that takes: it is not refused for it, and does not replace it.
+func TestEventIsKnownWhileItsActionSetRuns(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []salvor.ConcurrencyPolicy{salvor.ConcurrencyForbid, salvor.ConcurrencyReplace} {
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		rules := &gate.Rules{Concurrency: policy, Name: func(identity string) string { return "as-" + identity }}
+		e := gate.Event{Source: "/s", ID: "1", Type: "t", Sequence: 1, At: now}
+		s := &gate.State{}
+		first := s.Arrive(rules, &e, now)
+		name := s.Turn(rules, false, now).Start[0].Name
+		s.Started(rules, name, now)
+
+		now = now.Add(4 * gate.Memory)
+		s.Turn(rules, false, now)
+		data, err := s.Encode()
+		require.NoError(t, err)
+		s, err = gate.Decode(data)
+		require.NoError(t, err)
+		e.Sequence = 9
+		again := s.Arrive(rules, &e, now)
+		assert.False(t, again.Fresh, policy)
+		assert.Equal(t, first.Answer, again.Answer, policy)
+		assert.Empty(t, s.Turn(rules, false, now).Cancel, policy)
+
+		s.Ended(name)
+		s.Turn(rules, false, now.Add(gate.Memory))
+		assert.True(t, s.Idle(), "%s: it is forgotten in the end", policy)
+	}
 }

@@ -128,10 +128,10 @@ func (s *State) Started(r *Rules, name string, now time.Time) {
 	if at < 0 {
 		return
 	}
-	ended := s.Starting[at].Ended
+	ended, window := s.Starting[at].Ended, s.Starting[at].Window.Key
 	s.Starting = slices.Delete(s.Starting, at, at+1)
 	if r.tracks() && !ended && s.active(name) < 0 {
-		s.Active = append(s.Active, Active{Name: name})
+		s.Active = append(s.Active, Active{Name: name, Window: window})
 	}
 	if r.Starts > 0 {
 		s.Starts = append(s.Starts, now)

@@ -53,14 +53,18 @@ func (s *State) forget(r *Rules, now time.Time) {
 	}
 }
 
-// old says that an answer need not be known any more: not while its events wait.
+// old says that an answer need not be known any more: not while its events wait, or what
+// was made for them runs. It would be refused for itself, or replace itself.
 func (s *State) old(r *Rules, seen *Seen, now time.Time) bool {
 	return !now.Before(r.until(seen)) && !s.open(seen.Answer.Window)
 }
 
-// open says that the events of a window wait.
+// open says that the events of a window wait, or that their ActionSet runs.
 func (s *State) open(window string) bool {
 	if s.Window != nil && s.Window.Key == window {
+		return true
+	}
+	if window != "" && slices.ContainsFunc(s.Active, func(a Active) bool { return a.Window == window }) {
 		return true
 	}
 	return slices.ContainsFunc(s.Starting, func(a Start) bool { return a.Window.Key == window })

@@ -133,6 +133,8 @@ type Start struct {
 // Active is an ActionSet that has not ended.
 type Active struct {
 	Name string `json:"name"`
+	// Window of the events that it was made for.
+	Window string `json:"window,omitempty"`
 	// Cancelled says that its end was asked for.
 	Cancelled bool `json:"cancelled,omitempty"`
 }

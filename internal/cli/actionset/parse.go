@@ -86,7 +86,10 @@ func parseOptions(lists, single []string) (map[string]string, error) {
 	options := map[string]string{}
 	for _, list := range lists {
 		for _, text := range splitOptions(list) {
-			if err := addOption(options, "options", strings.TrimSpace(text)); err != nil {
+			if strings.TrimSpace(text) == "" {
+				continue
+			}
+			if err := addOption(options, "options", text); err != nil {
 				return nil, err
 			}
 		}

@@ -17,6 +17,7 @@ func TestParseOptions(t *testing.T) {
 		"none":                     {nil, nil, nil},
 		"kanctl's list":            {[]string{"a=1,b=2"}, nil, map[string]string{"a": "1", "b": "2"}},
 		"spaces":                   {[]string{"a=1, b=2"}, nil, map[string]string{"a": "1", "b": "2"}},
+		"kept as they are":         {[]string{"a= 1 ,b=x\n", " "}, nil, map[string]string{"a": " 1 ", "b": "x\n"}},
 		"repeated":                 {[]string{"a=1", "b=2"}, nil, map[string]string{"a": "1", "b": "2"}},
 		"the last wins":            {[]string{"a=1", "a=2"}, nil, map[string]string{"a": "2"}},
 		"equal signs in the value": {[]string{"where=x=y==z"}, nil, map[string]string{"where": "x=y==z"}},

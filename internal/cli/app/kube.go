@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -69,6 +70,9 @@ func (k *Kube) ClientsAt(qps float32, burst int) (*kube.Clients, error) {
 // CurrentNamespace is --namespace, else the context's, else "default".
 func (k *Kube) CurrentNamespace() (string, error) {
 	namespace, _, err := k.config().Namespace()
+	if clientcmd.IsEmptyConfig(err) {
+		return metav1.NamespaceDefault, nil // no kubeconfig at all; what needs a cluster says so
+	}
 	if err != nil {
 		return "", fmt.Errorf("read the namespace of the kubeconfig: %w", err)
 	}

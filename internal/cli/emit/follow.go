@@ -155,7 +155,7 @@ func (f *follower) look(got *answer) (bool, error) {
 type unmatchedError struct{ id string }
 
 func (e *unmatchedError) Error() string {
-	return "no ActionTrigger matches event " + e.id + "; nothing was started"
+	return "no ActionTrigger matches event " + e.id + "; nothing was started (one that is suspended or invalid does not count)"
 }
 
 // verdict is what an outcome that is done means.

@@ -173,11 +173,12 @@ func TestTheExitCodeIsTheOutcome(t *testing.T) {
 		"complete":            {outcomeOf(true, complete), app.ExitOK, ""},
 		"failed":              {outcomeOf(true, complete, started("b", "failed", "", "", "phase \"dump\":\n no space")), app.ExitFailed, "1 of 2 did not end well: trigger shop/b: ActionSet shop/b-1 failed: phase \"dump\": no space"},
 		"cancelled":           {outcomeOf(true, started("b", event.OutcomeCancelled, "", "", "")), app.ExitFailed, "shop/b-1 cancelled"},
+		"why cancelled":       {outcomeOf(true, started("b", event.OutcomeCancelled, "", "", "cancelled: replaced")), app.ExitFailed, "shop/b-1 cancelled: replaced"},
 		"deleted":             {outcomeOf(true, started("b", event.OutcomeDeleted, "", "", "")), app.ExitFailed, "shop/b-1 deleted"},
 		"rejected":            {outcomeOf(true, decided("b", event.ResultRejected, "pg-1 runs")), app.ExitFailed, "trigger shop/b: rejected: pg-1 runs"},
 		"refused":             {outcomeOf(true, complete, decided("b", event.ResultRefused, "quota")), app.ExitFailed, "trigger shop/b: refused: quota"},
 		"forbidden":           {outcomeOf(true, decided("b", event.ResultForbidden, "eve may not fire it")), app.ExitFailed, "forbidden: eve may not fire it"},
-		"nothing matched":     {outcomeOf(true), app.ExitNotFound, "no ActionTrigger matches event r/1&2; nothing was started"},
+		"nothing matched":     {outcomeOf(true), app.ExitNotFound, "no ActionTrigger matches event r/1&2; nothing was started (one that is suspended or invalid does not count)"},
 		"a state of tomorrow": {outcomeOf(true, started("b", "resting", "", "", "")), app.ExitFailed, "shop/b-1 resting"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -276,7 +277,7 @@ func TestRequestsAreSigned(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(file, []byte("whsec_"+base64.StdEncoding.EncodeToString(key)+"\n"), 0o600))
 	b := serve(t, outcomeOf(true, started("pg", "complete", "", "", "")))
-	b.hurdles = map[string][]int{"POST": {503}}
+	b.hurdles = map[string][]int{"POST": {408}}
 	before := time.Now().Unix()
 	_, err := wait(t, "--to", b.url, "--sign-key-file", file, "--data", `{"a":1}`)
 	require.NoError(t, err)

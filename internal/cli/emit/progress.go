@@ -90,8 +90,8 @@ func describeRun(run *event.OutcomeRun) string {
 			text += ", phase " + run.Phase
 		}
 	}
-	if run.Error != "" {
-		text += ": " + oneLine(run.Error)
+	if why := strings.TrimPrefix(oneLine(run.Error), run.State+": "); why != "" {
+		text += ": " + why
 	}
 	return text
 }

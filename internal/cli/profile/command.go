@@ -37,13 +37,13 @@ func Command(a *app.App, shared Shared) *cobra.Command {
 on a command line are seen by everybody who may list processes: prefer the
 -file flags, where "-" is the standard input.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("which kind of store? s3compliant, gcp or azure; see: salvor create profile --help")
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("which kind of store? s3compliant, gcp or azure; see: %s --help", cmd.CommandPath())
 		},
 	}
 	fs := cmd.PersistentFlags()
 	fs.StringVar(&c.where.name, "name", "", "name of the Profile (default: <kind>-profile-<random>)")
-	fs.StringVarP(&c.where.bucket, "bucket", "b", "", "bucket or container (required)")
+	fs.StringVarP(&c.where.bucket, "bucket", "b", "", "bucket or container (required; s3compliant with a --region may do without it, for the functions of RDS)")
 	fs.StringVarP(&c.where.endpoint, "endpoint", "e", "", "URL of the server (default: the provider's own)")
 	fs.StringVarP(&c.where.prefix, "prefix", "p", "", "prefix of every object's name")
 	fs.StringVarP(&c.where.region, "region", "r", "", "region of the bucket")
@@ -179,21 +179,24 @@ func (c *creator) azureKeyless(ctx context.Context, account, environment string)
 }
 
 func (c *creator) create(ctx context.Context, x *access) error {
-	if err := c.where.validate(); err != nil {
+	if err := c.where.validate(x.location); err != nil {
 		return err
+	}
+	if c.where.forRDS(x.location) {
+		c.app.Warnf("without --bucket the Profile is for the functions of RDS alone")
 	}
 	namespace, err := c.app.Kube.CurrentNamespace()
 	if err != nil {
 		return err
 	}
 	secret, profile := build(namespace, &c.where, x)
-	if *c.shared.DryRun {
-		return c.print(secret, profile)
-	}
 	if !*c.shared.SkipValidation {
 		if err := c.check(ctx, x); err != nil {
 			return err
 		}
+	}
+	if *c.shared.DryRun {
+		return c.print(secret, profile)
 	}
 	clients, err := c.app.Kube.Clients()
 	if err != nil {

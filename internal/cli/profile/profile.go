@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,7 @@ import (
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/cli/app"
+	stores "github.com/salvor-io/salvor/internal/location"
 )
 
 // access is what one provider's flags come to.
@@ -37,8 +37,8 @@ type location struct {
 	skipTLSVerify                          bool
 }
 
-func (l *location) validate() error {
-	if l.bucket == "" {
+func (l *location) validate(kind kanister.LocationType) error {
+	if l.bucket == "" && !l.forRDS(kind) {
 		return errors.New("--bucket is required")
 	}
 	if strings.Contains(l.bucket, "/") {
@@ -49,17 +49,20 @@ func (l *location) validate() error {
 			return fmt.Errorf("--name: %q is not a valid name: %s", l.name, problems[0])
 		}
 	}
-	if l.endpoint == "" {
-		return nil
+	if err := stores.CheckPrefix(l.prefix); err != nil {
+		return fmt.Errorf("--prefix: %w", err)
 	}
-	u, err := url.Parse(l.endpoint)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("--endpoint: %q is not a URL such as https://minio.example.com:9000", l.endpoint)
-	}
-	if u.User != nil {
-		return errors.New("--endpoint: the URL must not hold a password")
+	if err := stores.CheckEndpoint(l.endpoint); err != nil {
+		return fmt.Errorf("--endpoint: %w", err)
 	}
 	return nil
+}
+
+// forRDS reports whether the Profile is to be one without a bucket, which is for the
+// functions of RDS: they take region and keys from it. Kanister's instructions for RDS
+// make such Profiles.
+func (l *location) forRDS(kind kanister.LocationType) bool {
+	return kind == kanister.LocationTypeS3Compliant && l.bucket == "" && l.region != "" && l.endpoint == "" && l.prefix == ""
 }
 
 // build makes the Secret and the Profile that refers to it; without keys there is no

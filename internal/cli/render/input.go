@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
-	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/cli/actionset"
 	"github.com/salvor-io/salvor/internal/cli/app"
 )
@@ -145,7 +144,7 @@ func (r *renderer) complete(flags *actionset.Flags) error {
 			flags.Action = strings.Join(slices.Sorted(maps.Keys(bp.Actions)), "")
 		}
 		if action := bp.Actions[flags.Action]; r.made != nil && action != nil {
-			r.made.object(flags, r.namespace, action.Kind, blueprint.Names(action))
+			r.made.object(flags, r.namespace, action)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
+	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/cli/actionset"
 	"github.com/salvor-io/salvor/internal/kubefile"
 	"github.com/salvor-io/salvor/internal/profile"
@@ -46,14 +47,18 @@ func (m *maker) note(format string, args ...any) {
 
 // object gives the flags an object, if they have none: of the kind that the templates
 // use, or the one that the action is for.
-func (m *maker) object(flags *actionset.Flags, namespace, kind string, names [][]string) {
+func (m *maker) object(flags *actionset.Flags, namespace string, action *kanister.BlueprintAction) {
 	if flags.Selector != "" || len(flags.StatefulSets)+len(flags.Deployments)+len(flags.DeploymentConfigs)+len(flags.PVCs)+
 		len(flags.NamespaceTargets)+len(flags.Objects) > 0 {
 		return
 	}
+	names := blueprint.Names(action)
 	uses := func(field string) bool {
-		return slices.ContainsFunc(names, func(path []string) bool { return path[0] == field }) || strings.EqualFold(kind, field)
+		return slices.ContainsFunc(names, func(path []string) bool { return path[0] == field }) || strings.EqualFold(action.Kind, field)
 	}
+	decoded := slices.ContainsFunc(blueprint.PipedTo(action, "b64dec"), func(path []string) bool {
+		return len(path) > 1 && path[0] == "Object" && path[1] == "data"
+	})
 	only := func(kind string, names func(name string)) {
 		for _, gvk := range []schema.GroupVersionKind{{Group: "apps", Version: "v1", Kind: kind}, {Group: "apps.openshift.io", Version: "v1", Kind: kind}, {Version: "v1", Kind: kind}} {
 			if found := m.store.All(gvk); len(found) == 1 {
@@ -76,18 +81,26 @@ func (m *maker) object(flags *actionset.Flags, namespace, kind string, names [][
 	case uses("Namespace"):
 		m.note("the object, a Namespace")
 		flags.NamespaceTargets = []string{namespace}
+	case decoded: // as the data of a Secret has to be, and what is made up would not be base64
+		m.note("the object, a Secret")
+		flags.Objects = []string{"v1/secrets/" + namespace + "/" + example}
 	default:
 		m.note("the object")
 		flags.Objects = []string{"v1/configmaps/" + namespace + "/" + example}
 	}
 }
 
-// complete fills in what the action's templates name and the ActionSet does not give.
-func (m *maker) complete(spec *kanister.ActionSpec, namespace string, names [][]string) {
-	m.names = names
-	for _, path := range names {
+// complete fills in what the action's templates name and the ActionSet does not give,
+// but for options that the templates do without.
+func (m *maker) complete(spec *kanister.ActionSpec, namespace string, action *kanister.BlueprintAction) {
+	m.names = blueprint.Names(action)
+	asked := blueprint.Asked(action)
+	spared := func(path []string) bool {
+		return slices.ContainsFunc(asked, func(other []string) bool { return slices.Equal(path, other) })
+	}
+	for _, path := range m.names {
 		switch {
-		case path[0] == "Options" && len(path) > 1:
+		case path[0] == "Options" && len(path) > 1 && !spared(path):
 			add(&spec.Options, path[1], "<option "+path[1]+">", func() { m.note("option %s", path[1]) })
 		case path[0] == "Secrets" && len(path) > 1:
 			add(&spec.Secrets, path[1], kanister.ObjectReference{Namespace: namespace, Name: path[1]}, nil)

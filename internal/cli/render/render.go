@@ -94,7 +94,7 @@ func (r *renderer) resolve(ctx context.Context, as *kanister.ActionSet, spec *ka
 		return bp, nil, fmt.Errorf("blueprint %s has no action %q; it has: %s", bp.Name, spec.Name, strings.Join(slices.Sorted(maps.Keys(bp.Actions)), ", "))
 	}
 	if r.made != nil {
-		r.made.complete(spec, namespace, blueprint.Names(defined))
+		r.made.complete(spec, namespace, defined)
 		if spec.Profile == nil && storesData(defined) {
 			spec.Profile = r.made.profile(namespace)
 		}

@@ -15,6 +15,7 @@ import (
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
 	"github.com/salvor-io/salvor/internal/blueprint"
+	profiles "github.com/salvor-io/salvor/internal/cli/profile"
 	"github.com/salvor-io/salvor/internal/kube"
 )
 
@@ -25,6 +26,8 @@ type cluster struct {
 	// namespace of objects that name none; library is where blueprints are looked for
 	// too.
 	namespace, library string
+	// buckets: those of Profiles are opened.
+	buckets bool
 	// now is what .Time would be.
 	in blueprint.ResolveInput
 }
@@ -50,7 +53,11 @@ func (c *cluster) problems(ctx context.Context, o *object) []blueprint.Problem {
 			return c.actions(ctx, o, namespace, v.Spec.Actions)
 		}
 	case *kanister.Profile:
-		return c.profile(ctx, v)
+		problems := c.profile(ctx, v)
+		if len(problems) == 0 && c.buckets && o.findings == 0 {
+			problems = c.bucket(ctx, v)
+		}
+		return problems
 	case *salvor.ActionTrigger:
 		return c.actions(ctx, o, namespace, v.Spec.Template.Spec.Actions)
 	}
@@ -163,10 +170,41 @@ func (c *cluster) blueprint(ctx context.Context, o *object, namespace string, sp
 	})
 }
 
+// bucket opens the bucket of a Profile as a phase would, as kanctl's validate does. It
+// tells nothing of a Profile with the identity of the pods, which nobody has here.
+func (c *cluster) bucket(ctx context.Context, p *kanister.Profile) []blueprint.Problem {
+	if p.Location.Type == kanister.LocationTypeKopia || p.Location.Type == kanister.LocationTypeFilestore {
+		return nil // another server, or a directory of the pods
+	}
+	if forRDS(&p.Location) {
+		return nil // there is none
+	}
+	in := *p
+	if in.Namespace == "" {
+		in.Namespace = c.namespace
+	}
+	const hint = "--schema-validation-only does not look"
+	read, err := blueprint.ReadProfile(ctx, blueprint.Cluster{Clients: c.clients}, &in)
+	if err != nil {
+		return []blueprint.Problem{ofError(err)}
+	}
+	if read.Credential.NeedsIdentity() {
+		return nil
+	}
+	err = profiles.CheckBucket(ctx, read)
+	if name := profiles.OnlyInside(err); name != "" {
+		return []blueprint.Problem{warning("location.endpoint", name+" is a name of the cluster's own and is not known here, so the bucket was not looked at", hint)}
+	}
+	if err != nil {
+		return []blueprint.Problem{problem("location", "the bucket cannot be used: "+err.Error(), hint)}
+	}
+	return nil
+}
+
 // profile looks whether the Secret has what the Profile names; it never looks at a
 // value.
 func (c *cluster) profile(ctx context.Context, p *kanister.Profile) []blueprint.Problem {
-	if len(checkProfile(p)) > 0 || p.Credential == nil {
+	if len(blueprint.Errors(checkProfile(p))) > 0 || p.Credential == nil {
 		return nil
 	}
 	var reference kanister.ObjectReference

@@ -52,7 +52,8 @@ was meant, is a warning. The exit code is 1 when there is an error.
 An ActionSet or a trigger whose Blueprint is given too is checked against it: does the
 action exist, is everything given that its templates name. With --cluster, or for an
 object of the cluster (--name), the Blueprint is looked for there, and so is whatever
-else an object refers to: Profile, Secrets, ConfigMaps, the object of each action.`,
+else an object refers to: Profile, Secrets, ConfigMaps, the object of each action.
+"validate profile" also lists the bucket, and writes an object to it and deletes it.`,
 		Example: `  salvor validate -f backups/
   kustomize build overlays/prod | salvor validate -f -
   salvor validate -f blueprint.yaml -f actionset.yaml --output json
@@ -68,7 +69,7 @@ else an object refers to: Profile, Secrets, ConfigMaps, the object of each actio
 	fs.StringVar(&o.name, "name", "", "name of the resource in the cluster")
 	fs.VarP(&o.files, "filename", "f", "file or folder with resources as YAML or JSON, - for the standard input; may be given several times")
 	fs.StringVar(&o.namespace, "resource-namespace", "default", "namespace of the resource that --name names, and of objects in files that name none")
-	fs.BoolVar(&o.schemaOnly, "schema-validation-only", false, "do not look for the Secret of a Profile, nor for anything else in a cluster")
+	fs.BoolVar(&o.schemaOnly, "schema-validation-only", false, "do not look for the Secret of a Profile, nor into its bucket, nor for anything else in a cluster")
 	fs.BoolVar(&o.cluster, "cluster", false, "look whether what the objects refer to is in the cluster")
 	fs.StringVar(&o.library, "library-namespace", "", "with --cluster: namespace in which Blueprints are looked for too")
 	fs.StringVarP(&o.output, "output", "o", "text", "how to print: text or json")
@@ -120,11 +121,15 @@ func (o *options) run(ctx context.Context, args []string) error {
 	}
 	r.check()
 	if o.looks(kind) {
-		clients, err := o.clients(r)
+		clients, err := o.clients()
+		if err != nil && r.count(blueprint.SeverityError) > 0 {
+			o.app.Warnf("the cluster was not asked: %v", err)
+			return o.print(r)
+		}
 		if err != nil {
 			return err
 		}
-		c := &cluster{report: r, clients: clients, namespace: o.namespace, library: o.library, in: blueprint.ResolveInput{Now: o.app.Clock.Now()}}
+		c := &cluster{report: r, clients: clients, namespace: o.namespace, library: o.library, buckets: kind == kindProfile, in: blueprint.ResolveInput{Now: o.app.Clock.Now()}}
 		c.check(ctx)
 	}
 	return o.print(r)
@@ -146,9 +151,9 @@ func (o *options) looks(kind string) bool {
 	return !o.schemaOnly && (o.cluster || o.name != "" || kind == kindProfile)
 }
 
-func (o *options) clients(r *report) (*kube.Clients, error) {
+func (o *options) clients() (*kube.Clients, error) {
 	clients, err := o.app.Kube.Clients()
-	if err != nil && !o.cluster && r.count(blueprint.SeverityError) == 0 {
+	if err != nil && !o.cluster {
 		return nil, fmt.Errorf("look for the Secret (--schema-validation-only does not): %w", err)
 	}
 	return clients, err
@@ -170,7 +175,11 @@ func (o *options) load(ctx context.Context, r *report, kind string) error {
 	}
 	r.load(files, kind)
 	if len(r.objects) == 0 && len(r.findings) == 0 {
-		return fmt.Errorf("there is no %s in %s", strings.Join(kinds(), ", "), o.files.String())
+		what := kind
+		if what == "" {
+			what = "ActionSet, ActionTrigger, Blueprint or Profile"
+		}
+		return fmt.Errorf("there is no %s in %s", what, strings.Join(o.files.names(), ", "))
 	}
 	return nil
 }

@@ -126,6 +126,9 @@ func (r *report) decode(o *object) {
 	var meta metav1.PartialObjectMetadata
 	if _, err := kjson.UnmarshalStrict(o.document.JSON, &meta); err == nil {
 		o.namespace, o.name = meta.Namespace, meta.Name
+		if o.name == "" && meta.GenerateName != "" {
+			o.name = meta.GenerateName + "*"
+		}
 	}
 	broken := false
 	for _, w := range wrong {

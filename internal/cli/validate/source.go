@@ -17,6 +17,23 @@ type fileList []string
 // String is empty without files, so that the flag shows no default.
 func (l *fileList) String() string { return strings.Join(*l, ",") }
 
+// names are the files as messages give them.
+func (l *fileList) names() []string {
+	names := slices.Clone(*l)
+	for i, path := range names {
+		names[i] = nameOf(path)
+	}
+	return names
+}
+
+// nameOf is a file as messages give it.
+func nameOf(path string) string {
+	if path == "-" {
+		return "<stdin>"
+	}
+	return path
+}
+
 // Set adds a file.
 func (l *fileList) Set(path string) error {
 	*l = append(*l, path)
@@ -48,11 +65,7 @@ func sources(a *app.App, paths []string) ([]source, error) {
 			if err != nil {
 				return nil, fmt.Errorf("--filename: %w", err)
 			}
-			name := file
-			if file == "-" {
-				name = "<stdin>"
-			}
-			all = append(all, source{name: name, text: text, inFolder: inFolder})
+			all = append(all, source{name: nameOf(file), text: text, inFolder: inFolder})
 		}
 	}
 	return all, nil

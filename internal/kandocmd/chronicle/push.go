@@ -27,6 +27,9 @@ type Push struct {
 	// path to store at. Both are read for each run, and a run whose files are not
 	// there yet is left out.
 	ProfilePath, ArtifactPath string
+	// CAFile is a PEM file of authorities to trust beside the profile's; empty means
+	// none. It is read for each run, since certificates are renewed.
+	CAFile string
 	// EnvDir is a directory with a file for each variable the command gets beside
 	// those of kando; empty means none.
 	EnvDir string
@@ -112,6 +115,11 @@ func (p *Push) where() (*profile.Profile, string, error) {
 	store, err := profile.Parse([]byte(text))
 	if err != nil {
 		return nil, "", fmt.Errorf("--profile-path %s: %w", p.ProfilePath, err)
+	}
+	if p.CAFile != "" {
+		if err := profile.TrustFile(store, p.CAFile); err != nil {
+			return nil, "", fmt.Errorf("--ca-file: %w", err)
+		}
 	}
 	path, err := read("--artifact-path", p.ArtifactPath)
 	return store, path, err

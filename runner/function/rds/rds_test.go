@@ -199,6 +199,7 @@ func TestBehaviour(t *testing.T) {
 			check: func(t *testing.T, s *rdstest.Server, _ map[string]any) {
 				t.Helper()
 				assert.Contains(t, s.Keys(), "of-profile")
+				assert.Equal(t, "eu-west-1", s.Regions()[0], "and its region")
 			},
 		},
 		"a secret of the phase's objects": {
@@ -208,6 +209,7 @@ func TestBehaviour(t *testing.T) {
 				t.Helper()
 				assert.Contains(t, s.Keys(), "of-secret")
 				assert.NotContains(t, s.Keys(), "of-profile")
+				assert.Equal(t, "us-west-2", s.Regions()[0], "the argument goes before the profile's region")
 			},
 		},
 		"a snapshot that was deleted before": {

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/runner/function"
@@ -139,20 +138,20 @@ func (restoreDataAll) Execute(ctx context.Context, call *function.Call) (map[str
 		}
 		specs[i].Command = command(restoreScript, target(args.Target), backups[pod].BackupID, "", "")
 	}
-	var lock sync.Mutex
-	var merged map[string]any
-	err = each(pods, func(i int, _ string) error {
-		values, err := call.Pods.Run(ctx, call, specs[i])
-		lock.Lock()
-		defer lock.Unlock()
-		if merged == nil && len(values) > 0 {
-			merged = map[string]any{}
-		}
-		maps.Copy(merged, values)
+	outputs := make([]map[string]any, len(pods))
+	err = each(pods, func(i int, _ string) (err error) {
+		outputs[i], err = call.Pods.Run(ctx, call, specs[i])
 		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	var merged map[string]any
+	for _, output := range outputs { // the last pod's word on a key counts, whichever ended last
+		if merged == nil && len(output) > 0 {
+			merged = map[string]any{}
+		}
+		maps.Copy(merged, output)
 	}
 	return merged, nil
 }

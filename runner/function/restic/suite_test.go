@@ -1,6 +1,7 @@
 package restic_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/internal/blueprint"
 	"github.com/salvor-io/salvor/internal/output"
+	"github.com/salvor-io/salvor/runner/function"
 	"github.com/salvor-io/salvor/runner/function/restic"
 	"github.com/salvor-io/salvor/runner/functiontest"
 	"github.com/salvor-io/salvor/runner/functiontest/exectest"
@@ -107,4 +109,38 @@ func TestPodsOfTheWorkload(t *testing.T) {
 	out, err := restic.NewBackupDataAll().Execute(t.Context(), call)
 	require.NoError(t, err)
 	assert.Contains(t, out["BackupAllInfo"], `"db-1":{`)
+}
+
+// inTurn are pods that end one after the other, the last of their names first.
+type inTurn struct {
+	ended map[string]chan struct{}
+	after map[string]string
+}
+
+func (p *inTurn) Run(_ context.Context, _ *function.Call, spec function.PodSpec) (map[string]any, error) {
+	if other, waits := p.after[spec.Part]; waits {
+		<-p.ended[other]
+	}
+	defer close(p.ended[spec.Part])
+	return map[string]any{"last": spec.Part, spec.Part: "restored"}, nil
+}
+
+// What the pods of a RestoreDataAll publish is merged in the order of their names, not
+// in that of their ends.
+func TestOutputsOfRestoreDataAll(t *testing.T) {
+	t.Parallel()
+	const info = `{"db-0":{"PodName":"db-0","BackupID":"00000000"},"db-1":{"PodName":"db-1","BackupID":"00000001"}}`
+	l := newAPI(t)
+	call := l.call(t, restic.NameRestoreDataAll, map[string]any{"namespace": "db", "image": "x", "backupArtifactPrefix": "p", "backupInfo": info},
+		func(p *blueprint.Params) {
+			p.StatefulSet = &blueprint.Workload{Pods: []string{"db-1", "db-0"}, PersistentVolumeClaims: map[string]map[string]string{
+				"db-0": {"data-db-0": "/data"}, "db-1": {"data-db-1": "/data"},
+			}}
+		})
+	call.Pods = &inTurn{
+		ended: map[string]chan struct{}{"db-0": make(chan struct{}), "db-1": make(chan struct{})}, after: map[string]string{"db-0": "db-1"},
+	}
+	out, err := restic.NewRestoreDataAll().Execute(t.Context(), call)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{"db-0": "restored", "db-1": "restored", "last": "db-1"}, out)
 }
