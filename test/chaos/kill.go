@@ -56,7 +56,7 @@ func (k *killer) at(ctx context.Context, point failpoint.Point, boundary string)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	if err := eventually(ctx, 5*time.Second, "the process that met "+string(point)+" is gone", func(context.Context) bool {
+	if err := eventually(ctx, time.Minute, "the process that met "+string(point)+" is gone", func(context.Context) bool {
 		return len(k.fleet.dead()) > 0
 	}); err != nil {
 		return false, err

@@ -73,6 +73,9 @@ func newLab(ctx context.Context, o options, out io.Writer) (*lab, error) {
 	if err := os.WriteFile(l.lines(), nil, 0o666); err != nil {
 		return nil, err
 	}
+	if err := os.Chmod(l.lines(), 0o666); err != nil {
+		return nil, err
+	}
 	help, err := exec.CommandContext(ctx, o.Salvor, "serve", "--help").CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%s serve --help: %w\n%s", o.Salvor, err, help)
@@ -133,13 +136,13 @@ func (l *lab) prepare(ctx context.Context) error {
 	if err := l.tools.Apply(ctx, render(l.namespace, l.effects())); err != nil {
 		return err
 	}
-	_, err := l.tools.Kubectl(ctx, "wait", "-n", l.namespace, "--for=condition=Ready", "pod/target", "--timeout=2m")
+	_, err := l.tools.Kubectl(ctx, "wait", "-n", l.namespace, "--for=condition=Ready", "pod/target", "--timeout=5m")
 	return err
 }
 
 // account waits for the namespace's default account, without which no pod is made.
 func (l *lab) account(ctx context.Context) error {
-	return eventually(ctx, time.Minute, "the namespace has its default account", func(ctx context.Context) bool {
+	return eventually(ctx, 3*time.Minute, "the namespace has its default account", func(ctx context.Context) bool {
 		_, err := l.clients.Kube.CoreV1().ServiceAccounts(l.namespace).Get(ctx, "default", metav1.GetOptions{})
 		return err == nil
 	})
@@ -173,7 +176,7 @@ func (l *lab) scaleToZero(ctx context.Context, s *appsv1.StatefulSet) error {
 	if _, err := l.clients.Kube.AppsV1().StatefulSets(s.Namespace).UpdateScale(ctx, s.Name, scale, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
-	return eventually(ctx, 2*time.Minute, "the installed Salvor has ended", func(ctx context.Context) bool {
+	return eventually(ctx, 3*time.Minute, "the installed Salvor has ended", func(ctx context.Context) bool {
 		pods, err := l.clients.Kube.CoreV1().Pods(s.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(s.Spec.Selector)})
 		return err == nil && len(pods.Items) == 0
 	})

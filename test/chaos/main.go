@@ -47,7 +47,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&o.Only, "only", "", "kill at this point or boundary only, for example runner.after-claim or random")
 	flags.StringVar(&o.Scenarios, "scenarios", "", "run these scenarios only, comma-separated: "+strings.Join(names(scenarios()), ", "))
 	flags.DurationVar(&o.Limit, "limit", 8*time.Minute, "stop killing after this time, whatever was reached (it grows with -kills above 300)")
-	flags.DurationVar(&o.Patience, "patience", 2*time.Minute, "how long runs may take to end once nothing is killed any more")
+	flags.DurationVar(&o.Patience, "patience", 4*time.Minute, "how long runs may take to end once nothing is killed any more")
 	flags.DurationVar(&o.Recovery, "recovery-bound", 30*time.Second, "fail when the first resumed action takes longer than this")
 	flags.IntVar(&o.UnderWay, "under-way", 24, "how many runs to keep under way")
 	flags.DurationVar(&o.Resume, "resume", time.Second, "how long to wait after each kill for the first resumed step before the next kill")

@@ -59,7 +59,7 @@ func recovery(ctx context.Context, l *lab, kills int) error {
 
 // someUnderWay waits until Salvor has begun with a run.
 func (l *lab) someUnderWay(ctx context.Context) error {
-	return eventually(ctx, time.Minute, "a run has started", func(context.Context) bool {
+	return eventually(ctx, 3*time.Minute, "a run has started", func(context.Context) bool {
 		some := false
 		l.log.each(func(t *track) { some = some || t.End != nil && !t.Terminal() })
 		return some
@@ -102,7 +102,7 @@ func wiped(ctx context.Context, l *lab, _ int) error {
 		}
 	}
 	// Until the first have ended: then there are some of every age.
-	if err := eventually(ctx, time.Minute, "some of the runs have ended", func(context.Context) bool {
+	if err := eventually(ctx, 3*time.Minute, "some of the runs have ended", func(context.Context) bool {
 		return len(l.log.underWay()) < fleetOfWiped-5
 	}); err != nil {
 		return err
