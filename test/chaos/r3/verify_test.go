@@ -46,8 +46,8 @@ func (l *load) verifyRuns(t *testing.T) (f found) {
 				f.lost++
 			}
 		}
-		_, last, err := l.runs.Get(t.Context(), namespace, uid)
-		require.NoError(t, err)
+		var last uint64
+		require.NoError(t, again(func() (err error) { _, last, err = l.runs.Get(t.Context(), namespace, uid); return err }))
 		if last < wins[len(wins)-1].revision {
 			f.lost++
 		}
@@ -126,12 +126,23 @@ func (l *load) verifyBlobs(t *testing.T) (f found) {
 	t.Helper()
 	for _, p := range l.payloads {
 		var content map[string]string
-		if err := l.blobs.Get(t.Context(), p, &content); err != nil {
+		if err := again(func() error { return l.blobs.Get(t.Context(), p, &content) }); err != nil {
 			t.Log(err)
 			f.lost++
 		}
 	}
 	return f
+}
+
+// again reads until it succeeds: what does not answer in time, as a leader is being
+// elected, is not lost. What is, is missing after two minutes too.
+func again(read func() error) error {
+	var err error
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+		if err = read(); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func (f *found) count(n int) {
