@@ -17,6 +17,8 @@ GOBUILD := go build -tags $(TAGS) -ldflags '$(LDFLAGS)'
 GOLANGCI_LINT := .local/tools/golangci-lint-v2.15.0
 CONTROLLER_GEN := .local/tools/controller-gen-v0.23.0
 
+comma := ,
+
 # Extra flags for go test, for example RACE=-race or TESTFLAGS=-v.
 RACE ?=
 TESTFLAGS ?=
@@ -106,6 +108,7 @@ help: ## Show this text
 # object store, helm, and what takes snapshots.
 .PHONY: test-tools
 test-tools:
+	@$(LOCALCLUSTER) setup --for tests$(if $(RACE),$(comma)race)
 	@$(LOCALCLUSTER) build --only etcd,kubernetes,s3,gcs,azurite,helm,csi,csi-provisioner
 
 # What talks to a cluster: kubectl (in kubernetes) and helm.

@@ -1,7 +1,7 @@
 // Package setup installs the few Debian packages the local cluster uses as
 // they are: what is small, settled and part of every distribution (runc, the
-// CNI plugins, nft, ip, a static busybox, mmdebstrap, Node.js). Everything else
-// is built from source.
+// CNI plugins, nft, ip, a static busybox, mmdebstrap), and what tests use: restic,
+// Node.js, a C compiler for the race detector. Everything else is built from source.
 package setup
 
 import (
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 
 	"github.com/salvor-io/salvor/deploy/local/progress"
@@ -29,37 +28,59 @@ const PluginDir = "/usr/lib/cni"
 // Busybox is where Debian puts its static busybox.
 const Busybox = "/bin/busybox"
 
-// clusterNeeds is what up uses; imageNeeds is what images uses besides.
-func clusterNeeds() []need {
-	return []need{
-		{"runc", command("runc")},
-		{"containernetworking-plugins", file(PluginDir + "/bridge")},
-		{"nftables", command("nft")},
-		{"iproute2", command("ip")},
-		{"busybox-static", staticBusybox},
+// What packages are installed for.
+const (
+	// Cluster is to start the local cluster.
+	Cluster = "cluster"
+	// Images is to build images for it.
+	Images = "images"
+	// Tests is to run the tests of `make test`.
+	Tests = "tests"
+	// Race is to build them with the race detector.
+	Race = "race"
+)
+
+// Purposes are all there are.
+func Purposes() []string { return []string{Cluster, Images, Tests, Race} }
+
+// needs of a purpose. Tests start restic, and Azurite, the server of Azure's blob
+// protocol, which runs on Node.js and is installed by npm. The race detector is C.
+func needs(purpose string) ([]need, error) {
+	switch purpose {
+	case Cluster:
+		return []need{
+			{"runc", command("runc")},
+			{"containernetworking-plugins", file(PluginDir + "/bridge")},
+			{"nftables", command("nft")},
+			{"iproute2", command("ip")},
+			{"busybox-static", staticBusybox},
+		}, nil
+	case Images:
+		return []need{
+			{"mmdebstrap", command("mmdebstrap")},
+			{"ca-certificates", file("/etc/ssl/certs/ca-certificates.crt")},
+		}, nil
+	case Tests:
+		return []need{
+			{"nodejs", command("node")},
+			{"npm", command("npm")},
+			{"restic", command("restic")},
+		}, nil
+	case Race:
+		return []need{
+			{"gcc", command("gcc")},
+			{"libc6-dev", file("/usr/include/stdlib.h")},
+		}, nil
 	}
+	return nil, fmt.Errorf("nothing is known to be needed for %q; it is one of %s", purpose, strings.Join(Purposes(), ", "))
 }
 
-func imageNeeds() []need {
-	return []need{
-		{"mmdebstrap", command("mmdebstrap")},
-		{"ca-certificates", file("/etc/ssl/certs/ca-certificates.crt")},
+// Install installs what is missing for these purposes, and nothing when nothing is.
+func Install(ctx context.Context, out *progress.Printer, purposes ...string) error {
+	missing, err := lacking(purposes...)
+	if err != nil {
+		return err
 	}
-}
-
-// testNeeds is what tests start, and what is made with: restic; Azurite, the server of
-// Azure's blob protocol, runs on Node.js and is installed by npm.
-func testNeeds() []need {
-	return []need{
-		{"nodejs", command("node")},
-		{"npm", command("npm")},
-		{"restic", command("restic")},
-	}
-}
-
-// Install installs what is missing, and nothing when nothing is.
-func Install(ctx context.Context, out *progress.Printer) error {
-	missing := lacking(slices.Concat(clusterNeeds(), imageNeeds(), testNeeds()))
 	if len(missing) == 0 {
 		out.Skip("install Debian packages", "all there")
 		return nil
@@ -79,20 +100,29 @@ func Install(ctx context.Context, out *progress.Printer) error {
 
 // Check tells what up would miss.
 func Check() error {
-	if missing := lacking(clusterNeeds()); len(missing) > 0 {
+	missing, err := lacking(Cluster)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
 		return fmt.Errorf("missing on this machine: %s; run `make setup`", strings.Join(missing, ", "))
 	}
 	return nil
 }
 
-func lacking(needs []need) []string {
-	var missing []string
-	for _, n := range needs {
-		if !n.present() {
-			missing = append(missing, n.pkg)
+func lacking(purposes ...string) (missing []string, err error) {
+	for _, purpose := range purposes {
+		all, err := needs(purpose)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range all {
+			if !n.present() {
+				missing = append(missing, n.pkg)
+			}
 		}
 	}
-	return missing
+	return missing, nil
 }
 
 func apt(args ...string) func(context.Context) error {

@@ -62,14 +62,17 @@ func root() *cobra.Command {
 }
 
 func (t *tool) setup() *cobra.Command {
-	return &cobra.Command{
+	var purposes []string
+	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Install the Debian packages that are missing",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return setup.Install(cmd.Context(), t.out)
+			return setup.Install(cmd.Context(), t.out, purposes...)
 		},
 	}
+	cmd.Flags().StringSliceVar(&purposes, "for", setup.Purposes(), "what they are needed for")
+	return cmd
 }
 
 func (t *tool) build() *cobra.Command {
