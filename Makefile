@@ -27,8 +27,21 @@ include deploy/local/local.mk
 
 ##@ The two commands
 
+# Whether there is a cluster to leave alone: yours, or one that was started before.
+KEEP ?=
+keep = $(if $(KUBECONFIG)$(KEEP),yes,$$(test -e .local/kubeconfig && echo yes || true))
+
 .PHONY: demo
-demo: cluster-or-kubeconfig build ## Build a one-node Kubernetes, install Salvor, lose a database and restore it
+demo: ## Build a one-node Kubernetes, install Salvor, lose a database and restore it (KEEP=1 leaves all of it running)
+	@flags=(); \
+	if [ -z "$(keep)" ]; then \
+		trap '$(MAKE) --no-print-directory cluster-down' EXIT; \
+		flags=(-stops); \
+	fi; \
+	$(MAKE) --no-print-directory demo-on-cluster DEMOFLAGS="$${flags[*]} $(DEMOFLAGS)"
+
+.PHONY: demo-on-cluster
+demo-on-cluster: cluster-or-kubeconfig build
 	@go run ./test/demo $(DEMOFLAGS)
 
 .PHONY: test

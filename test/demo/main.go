@@ -29,6 +29,7 @@ func run(ctx context.Context, args []string) error {
 	verbose := flags.Bool("v", false, "print every command before it runs")
 	rows := flags.Int("rows", 100_000, "rows in the table that is lost and restored")
 	tag := flags.String("image-tag", "dev", "tag of the Salvor image to install")
+	stops := flags.Bool("stops", false, "whoever runs this stops the cluster at the end, so do not say how to look around")
 	if err := flags.Parse(args); err != nil {
 		return err // a sentence for the person
 	}
@@ -44,18 +45,23 @@ func run(ctx context.Context, args []string) error {
 	s := &story{tools: tools, out: os.Stdout, clock: wall, start: wall.Now()}
 	d := &demo{story: s, rows: *rows, tag: *tag, samples: filepath.Join(tools.Root, "deploy", "samples", "postgresql")}
 	defer d.close()
+	if *stops {
+		defer fmt.Fprint(s.out, "\nThe cluster stops now. `make demo KEEP=1` leaves it, and Salvor in it, for a look.\n")
+	}
 	if err := d.tell(ctx); err != nil {
 		return err
 	}
+	fmt.Fprintf(s.out, "\n%d steps in %s. Lost and restored: %d rows, checksum %s before and after.\n",
+		s.steps, s.clock.Since(s.start).Round(time.Second), d.before.rows, d.before.checksum)
+	if *stops {
+		return nil
+	}
 	fmt.Fprintf(s.out, `
-%d steps in %s. Lost and restored: %d rows, checksum %s before and after.
-
 Look around:  export KUBECONFIG=%s PATH=%s:$PATH
               kubectl get actionsets,blueprints,profiles,actiontriggers -A
               kubectl describe actionset -n shop %s
               kubectl logs -n salvor salvor-0
 Stop:         make cluster-down
-`, s.steps, s.clock.Since(s.start).Round(time.Second), d.before.rows, d.before.checksum,
-		tools.Kubeconfig, filepath.Join(tools.Root, "bin")+":"+filepath.Join(tools.Root, ".local", "bin"), d.backup)
+`, tools.Kubeconfig, filepath.Join(tools.Root, "bin")+":"+filepath.Join(tools.Root, ".local", "bin"), d.backup)
 	return nil
 }
