@@ -293,7 +293,12 @@ func TestARunThatGrowsTooLargeStillEnds(t *testing.T) {
 		actions = append(actions, action("backup", "a b c d e f g h"))
 	}
 	s.create("ns", "u1", actions...) // 128 phases with 16 kB each: more than two messages hold
-	run := ended(t, s.runs, "ns", "u1")
+	var run *event.Run
+	require.Eventually(t, func() bool { // longer than for others: each write is of up to a megabyte
+		var err error
+		run, _, err = s.runs.Get(t.Context(), "ns", "u1")
+		return err == nil && run.State.Terminal()
+	}, 3*patience, 250*time.Millisecond)
 	require.Equal(t, event.StateComplete, run.State)
 	var output map[string]string
 	require.NoError(t, blobs.Get(t.Context(), *run.Actions[0].Phases[0].Output, &output))
