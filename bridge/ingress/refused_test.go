@@ -45,6 +45,7 @@ import (
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/bridge/access"
 	"github.com/salvor-io/salvor/bridge/ingress"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kubetest"
 	"github.com/salvor-io/salvor/internal/natstest"
 	"github.com/salvor-io/salvor/internal/stream"
@@ -66,7 +67,7 @@ type door struct {
 	ca       *authority
 	key      []byte
 	dir      string
-	log      *lines
+	log      *outtest.Buffer
 }
 
 func newDoor(t *testing.T) *door {
@@ -74,7 +75,7 @@ func newDoor(t *testing.T) *door {
 	api := kubetest.Start(t)
 	client, err := kubernetes.NewForConfig(api.Config())
 	require.NoError(t, err)
-	d := &door{t: t, js: natstest.Start(t), kube: client, registry: prometheus.NewRegistry(), ca: newAuthority(t, "door"), dir: t.TempDir(), log: &lines{}}
+	d := &door{t: t, js: natstest.Start(t), kube: client, registry: prometheus.NewRegistry(), ca: newAuthority(t, "door"), dir: t.TempDir(), log: &outtest.Buffer{}}
 	d.key = bytes.Repeat([]byte("k"), 32)
 	require.NoError(t, os.Mkdir(filepath.Join(d.dir, "keys"), 0o700))
 	d.write("keys/shop", "whsec_"+base64.StdEncoding.EncodeToString(d.key)+"\n")
@@ -104,24 +105,6 @@ func newDoor(t *testing.T) *door {
 	require.Eventually(t, func() bool { return server.Ready() == nil }, 3*time.Minute, time.Millisecond)
 	d.url = "https://" + server.Addr().String()
 	return d
-}
-
-// lines is a log that is read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // feed stands for a handler that asks what the sender may do, as that of the

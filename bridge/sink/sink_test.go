@@ -27,6 +27,7 @@ import (
 
 	"github.com/salvor-io/salvor/api/event"
 	"github.com/salvor-io/salvor/bridge/sink"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/natstest"
 	"github.com/salvor-io/salvor/internal/stream"
 )
@@ -86,25 +87,7 @@ type world struct {
 	stop    func()
 	// last is the place of the last event on the stream.
 	last uint64
-	log  said
-}
-
-// said is a log that may be read while it is written.
-type said struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *said) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(line)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
+	log  outtest.Buffer
 }
 
 func newWorld(t *testing.T, urls ...string) *world {

@@ -15,6 +15,7 @@ import (
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	salvor "github.com/salvor-io/salvor/api/salvor/v1alpha1"
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 )
 
 // gated waits until a ConfigMap says that it may end, well or not.
@@ -100,13 +101,13 @@ func (l *lab) emitting(eventType string, flags ...string) *exec.Cmd {
 		args = append(args, "--token-file", l.tokenFile)
 	}
 	cmd := exec.CommandContext(l.t.Context(), *program, append(args, flags...)...)
-	cmd.Stdout = &output{}
+	cmd.Stdout = &outtest.Buffer{}
 	cmd.Stderr = cmd.Stdout
 	return cmd
 }
 
 func (l *lab) said(cmd *exec.Cmd) string {
-	out, ok := cmd.Stdout.(*output)
+	out, ok := cmd.Stdout.(*outtest.Buffer)
 	require.True(l.t, ok)
 	return out.String()
 }

@@ -1,7 +1,6 @@
 package frontdoor
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"flag"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/salvor-io/salvor/internal/fixture/outtest"
 	"github.com/salvor-io/salvor/internal/kube"
 	"github.com/salvor-io/salvor/internal/kubetest"
 )
@@ -81,28 +80,8 @@ type lab struct {
 	// tokenFile and keyFile are what senders show.
 	tokenFile, keyFile string
 
-	log   output
+	log   outtest.Buffer
 	kills int
-}
-
-// output may be read while a process writes to it.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write takes what a process says.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-// String is what was said so far.
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 func newLab(t *testing.T) *lab {

@@ -58,11 +58,16 @@ func (l *location) validate(kind kanister.LocationType) error {
 	return nil
 }
 
-// forRDS reports whether the Profile is to be one without a bucket, which is for the
-// functions of RDS: they take region and keys from it. Kanister's instructions for RDS
-// make such Profiles.
+// ForRDS reports whether a location is one without a bucket, which the functions of RDS
+// take region and keys from. Kanister's instructions for RDS make such Profiles.
+func ForRDS(l *kanister.Location) bool {
+	return l.Type == kanister.LocationTypeS3Compliant && l.Bucket == "" && l.Region != ""
+}
+
+// forRDS reports whether the Profile is to be one for RDS: what only a bucket has use for
+// says that the bucket was forgotten.
 func (l *location) forRDS(kind kanister.LocationType) bool {
-	return kind == kanister.LocationTypeS3Compliant && l.bucket == "" && l.region != "" && l.endpoint == "" && l.prefix == ""
+	return ForRDS(&kanister.Location{Type: kind, Bucket: l.bucket, Region: l.region}) && l.endpoint == "" && l.prefix == ""
 }
 
 // build makes the Secret and the Profile that refers to it; without keys there is no

@@ -176,7 +176,7 @@ func (c *cluster) bucket(ctx context.Context, p *kanister.Profile) []blueprint.P
 	if p.Location.Type == kanister.LocationTypeKopia || p.Location.Type == kanister.LocationTypeFilestore {
 		return nil // another server, or a directory of the pods
 	}
-	if forRDS(&p.Location) {
+	if profiles.ForRDS(&p.Location) {
 		return nil // there is none
 	}
 	in := *p

@@ -7,6 +7,7 @@ import (
 
 	kanister "github.com/salvor-io/salvor/api/kanister/v1alpha1"
 	"github.com/salvor-io/salvor/internal/blueprint"
+	profiles "github.com/salvor-io/salvor/internal/cli/profile"
 	"github.com/salvor-io/salvor/internal/location"
 )
 
@@ -47,7 +48,7 @@ func checkLocation(l *kanister.Location) []blueprint.Problem {
 	}
 	switch {
 	case l.Bucket != "":
-	case forRDS(l):
+	case profiles.ForRDS(l):
 		problems = append(problems, warning("location.bucket", "is empty, so the Profile is for the functions of RDS alone", "name the bucket, if there shall be one"))
 	default:
 		add("bucket", "is required for this type", "name the bucket")
@@ -56,12 +57,6 @@ func checkLocation(l *kanister.Location) []blueprint.Problem {
 		add("prefix", err.Error(), "")
 	}
 	return problems
-}
-
-// forRDS reports whether it is a location without a bucket, which the functions of RDS
-// take region and keys from.
-func forRDS(l *kanister.Location) bool {
-	return l.Type == kanister.LocationTypeS3Compliant && l.Bucket == "" && l.Region != ""
 }
 
 func checkCredential(c *kanister.Credential) []blueprint.Problem {

@@ -5,6 +5,7 @@ package r3
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -135,11 +136,11 @@ func (l *load) verifyBlobs(t *testing.T) (f found) {
 }
 
 // again reads until it succeeds: what does not answer in time, as a leader is being
-// elected, is not lost. What is, is missing after two minutes too.
+// elected, is not lost. What a store says is not there is.
 func again(read func() error) error {
 	var err error
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
-		if err = read(); err == nil || time.Now().After(end) {
+		if err = read(); err == nil || errors.Is(err, stream.ErrNotFound) || time.Now().After(end) {
 			return err
 		}
 	}
